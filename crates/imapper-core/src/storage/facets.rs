@@ -1,0 +1,131 @@
+//! Optional features of a storage: each a small trait of its own, reached by an accessor of
+//! [`Storage`](super::Storage).
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{AccountId, MailboxId, Mbox, NewMessage, Result};
+use crate::types::{Keyword, ModSeq, SystemFlag, Uid, UidSet, UidValidity};
+
+/// One small space of keys and values for mailboxes and accounts: METADATA (`/private/…`, `/shared/…`), ACL
+/// (`acl/<identifier>`), settings of the server. The core gives them meaning.
+#[async_trait]
+pub trait Attributes: Send + Sync {
+    /// The attributes whose key begins with `prefix`, of a mailbox or with `None` of the account itself.
+    async fn get(&self, account: &AccountId, mbox: Option<&MailboxId>, prefix: &str) -> Result<Vec<Attribute>>;
+    /// Sets all or none; a value of `None` removes. Raises [`Event::Tree`](super::Event::Tree), also for the
+    /// account that a right is given to.
+    async fn set(&self, account: &AccountId, attributes: Vec<Attribute>) -> Result<ModSeq>;
+    /// The mailboxes of any account that carry the key (`acl/bob`).
+    async fn holders(&self, key: &str) -> Result<Vec<(AccountId, MailboxId)>>;
+}
+
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// The mailbox; `None` for the account itself.
+    pub mbox: Option<MailboxId>,
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: Option<Bytes>,
+    /// The mod-sequence of its last change.
+    pub modseq: ModSeq,
+}
+
+/// Limits and use. Enforcement happens inside `append` and `copy`.
+#[async_trait]
+pub trait Quota: Send + Sync {
+    /// What the account uses and may use.
+    async fn usage(&self, account: &AccountId) -> Result<QuotaUse>;
+    /// Sets the limits: octets and messages; `None` is no limit.
+    async fn set_limit(&self, account: &AccountId, octets: Option<u64>, messages: Option<u64>) -> Result<()>;
+}
+
+/// What an account uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// Octets in all mailboxes.
+    pub octets: u64,
+    /// Messages in all mailboxes.
+    pub messages: u64,
+    /// The most octets.
+    pub max_octets: Option<u64>,
+    /// The most messages.
+    pub max_messages: Option<u64>,
+}
+
+/// Look-up by object id.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// Where copies of these emails lie in the account.
+    async fn places(&self, account: &AccountId, emails: &[u64]) -> Result<Vec<(u64, MailboxId, Uid)>>;
+}
+
+/// Moving in from another server: UIDVALIDITY and UIDs stay, so that clients download nothing again.
+#[async_trait]
+pub trait Import: Send + Sync {
+    /// Makes a mailbox with the numbers that it had.
+    async fn create(
+        &self,
+        account: &AccountId,
+        name: &str,
+        uid_validity: UidValidity,
+        uid_next: Uid,
+    ) -> Result<MailboxId>;
+    /// Adds messages with their UIDs; [`Exists`](super::StorageError::Exists) if one is taken.
+    async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()>;
+}
+
+/// Push-down of SEARCH: the plugin answers what it can, the core tests what is left.
+#[async_trait]
+pub trait Search: Send + Sync {
+    /// Which messages of `within` the key is true of.
+    async fn search(&self, mbox: &Mbox, key: &SearchKey, within: &UidSet) -> Result<SearchHit>;
+}
+
+/// What a storage found.
+#[derive(Clone, Debug, Default)]
+pub struct SearchHit {
+    /// True of these.
+    pub yes: UidSet,
+    /// Perhaps of these.
+    pub maybe: UidSet,
+    /// What the core must test on them; `None` is the whole key.
+    pub residual: Option<SearchKey>,
+}
+
+/// What a storage may be asked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SearchKey {
+    /// Every message.
+    All,
+    /// All of these are true.
+    And(Vec<Self>),
+    /// One of these is true.
+    Or(Vec<Self>),
+    /// This is not true.
+    Not(Box<Self>),
+    /// A system flag is set.
+    Flag(SystemFlag),
+    /// A keyword is set.
+    Keyword(Keyword),
+    /// The mod-sequence is not below this one.
+    ModSeq(ModSeq),
+    /// More octets than this.
+    Larger(u64),
+    /// Fewer octets than this.
+    Smaller(u64),
+    /// Came at or after this moment.
+    InternalSince(SystemTime),
+    /// A header field holds the text.
+    Header(Arc<str>, Arc<str>),
+    /// The body holds the text.
+    Body(Arc<str>),
+    /// Header or body hold the text.
+    Text(Arc<str>),
+}

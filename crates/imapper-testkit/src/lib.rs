@@ -1,1 +1,23 @@
-//! imapper-testkit
+//! Wire scripts for IMAP servers, and the runner that plays them.
+//!
+//! A script is a dialogue in the form of the RFCs (`C: a1 NOOP`, `S: a1 OK`) with a header that says
+//! which mailboxes the server has and which place of which RFC is shown. The format and the meaning of
+//! each line are told in this crate's README; the scripts lie in `scripts/<feature>/*.imap` and are part
+//! of the compiled crate.
+//!
+//! The kit knows no server and no plugin: a caller hands over a [`Server`], and each script gets one of
+//! its own. [`script_tests!`] makes a `#[test]` for each folder of scripts.
+
+mod pattern;
+pub mod response;
+mod run;
+mod script;
+mod scripts;
+mod server;
+mod session;
+mod suite;
+
+pub use run::{Failure, Outcome, TIME_LIMIT, run_script, run_script_within};
+pub use script::{Script, ScriptError, Setup};
+pub use server::{BoxFuture, Connect, NoServer, Server, Stream};
+pub use suite::{Report, folders, run_scripts, scripts, test_folder};

@@ -1,0 +1,5 @@
+//! The kit, seen from outside.
+
+mod embedded;
+mod fake;
+mod runner;

@@ -15,7 +15,6 @@ const ELSEWHERE: &[&str] = &[
     concat!("requirements", ".tsv"),
     concat!("/", "work/"),
     concat!("/", "root/"),
-    concat!("/", "home/"),
 ];
 
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {

@@ -1,5 +1,10 @@
 //! The protocol core of imapper.
 
-pub mod storage;
-pub mod types;
+pub mod registry;
+pub mod session;
 pub mod users;
+pub mod storage;
+pub mod limits;
+pub mod message;
+pub mod wire;
+pub mod types;

@@ -269,6 +269,12 @@ impl Digest {
         self.section(At::ThreadKeys).chunks_exact(8).filter_map(|k| number::<8>(k, 0)).collect()
     }
 
+    /// Start, body and end of all entities, to compare with the reference.
+    #[cfg(test)]
+    pub(super) fn shape(&self) -> super::reference::Shape {
+        self.nodes().map(|(_, n)| (n.start, n.body, n.end)).collect()
+    }
+
     fn nodes(&self) -> impl Iterator<Item = (usize, NodeView)> {
         (0..).map_while(|i| Some((i, self.node(i)?)))
     }

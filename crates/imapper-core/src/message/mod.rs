@@ -28,6 +28,8 @@ pub mod section;
 mod thread;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 pub use date::Sent;

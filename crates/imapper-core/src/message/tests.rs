@@ -239,6 +239,7 @@ proptest! {
         let digest = check(&message);
         prop_assert_eq!(&in_pieces(&message, &sizes), &digest);
         prop_assert_eq!(&in_pieces(&message, &[1]), &digest);
+        prop_assert_eq!(digest.shape(), reference::shape(&message));
     }
 
     #[test]
@@ -306,6 +307,7 @@ fn mutations_of_the_corpus_give_a_tree_however_they_are_cut() {
                 now.drain(drop..now.len().min(drop + 3));
             }
             let digest = check(&now);
+            assert_eq!(digest.shape(), reference::shape(&now));
             assert_eq!(in_pieces(&now, &[random.rng().random_range(1..9), 1]), digest);
         }
     }

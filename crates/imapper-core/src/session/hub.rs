@@ -47,18 +47,14 @@ impl Hubs {
         let events = Arc::clone(storage).watch(mbox.account.clone(), vec![mbox.id.clone()]);
         let state = State::load(&**storage, mbox).await?;
         let hub = Arc::new(Hub::new(Arc::clone(storage), mbox.clone(), state));
-        match self.enter(&hub) {
-            Some(first) => {
-                first.refresh().await?;
-                Ok(first)
-            }
-            None => {
-                let task = tokio::spawn(follow(Arc::downgrade(&hub), events));
-                // A new hub has no task yet, so that this can't fail.
-                let _ = hub.task.set(task.abort_handle());
-                Ok(hub)
-            }
+        if let Some(first) = self.enter(&hub) {
+            first.refresh().await?;
+            return Ok(first);
         }
+        let task = tokio::spawn(follow(Arc::downgrade(&hub), events));
+        // A new hub has no task yet, so that this can't fail.
+        let _ = hub.task.set(task.abort_handle());
+        Ok(hub)
     }
 
     /// Enters a new hub, unless another session has read the same mailbox at the same time: then gives that
@@ -371,4 +367,403 @@ async fn follow(hub: Weak<Hub>, events: stream::BoxStream<'static, Event>) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::storage::{
+        AccountId, Appended, BodyRef, ByteStream, Caps, Changes, FlagChange, MailboxId, MailboxInfo,
+        NewMessage, Reach, RowStream, Snapshot, Staged, Stored, TreeOp,
+    };
+    use crate::types::{Flags, InternalDate, SystemFlag};
+    use async_trait::async_trait;
+    use futures_util::future::join_all;
+    use std::collections::BTreeMap;
+    use std::ops::Range;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::broadcast;
+
+    /// A storage of one mailbox in memory, with small pages.
+    pub(in crate::session) struct Model {
+        pub(in crate::session) caps: Caps,
+        pub(in crate::session) truth: Mutex<Truth>,
+        pub(in crate::session) asked: AtomicUsize,
+        pub(in crate::session) claims: AtomicUsize,
+        hints: broadcast::Sender<Event>,
+    }
+
+    pub(in crate::session) struct Truth {
+        pub(in crate::session) rows: BTreeMap<Uid, (ModSeq, Flags)>,
+        vanished: Vec<(ModSeq, Uid)>,
+        uid_validity: UidValidity,
+        uid_next: Uid,
+        modseq: ModSeq,
+        unclaimed: Uid,
+        mute: bool,
+        page: usize,
+        fail: Option<StorageError>,
+    }
+
+    pub(in crate::session) fn mbox() -> Mbox {
+        Mbox { account: "fred".into(), id: "1".into() }
+    }
+
+    pub(in crate::session) fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    impl Model {
+        pub(in crate::session) fn new(modseq: ModSeqs, messages: u32) -> Arc<Self> {
+            let caps = Caps { modseq, watch: Reach::Process, ..Caps::least() };
+            let truth = Truth {
+                rows: BTreeMap::new(),
+                vanished: Vec::new(),
+                uid_validity: UidValidity::MIN,
+                uid_next: Uid::MIN,
+                modseq: ModSeq::ZERO,
+                unclaimed: Uid::MIN,
+                mute: false,
+                page: 2,
+                fail: None,
+            };
+            let (asked, claims) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let model =
+                Self { caps, truth: Mutex::new(truth), asked, claims, hints: broadcast::Sender::new(9) };
+            model.add_all(messages);
+            Arc::new(model)
+        }
+
+        fn change<T>(&self, change: impl FnOnce(&mut Truth, ModSeq) -> T) -> T {
+            let mut truth = lock(&self.truth);
+            if self.caps.modseq != ModSeqs::None {
+                truth.modseq = truth.modseq.next();
+            }
+            let modseq = truth.modseq;
+            let result = change(&mut truth, modseq);
+            if !truth.mute {
+                // Nobody listens at times.
+                let _ = self.hints.send(Event::Mailbox { id: mbox().id, modseq });
+            }
+            result
+        }
+
+        pub(in crate::session) fn add(&self, flags: Flags) -> Uid {
+            self.change(|truth, modseq| {
+                let uid = truth.uid_next;
+                truth.uid_next = uid.next();
+                truth.rows.insert(uid, (modseq, flags));
+                uid
+            })
+        }
+
+        pub(in crate::session) fn add_all(&self, count: u32) {
+            for _ in 0..count {
+                self.add(Flags::default());
+            }
+        }
+
+        pub(in crate::session) fn remove(&self, uids: &UidSet) {
+            self.change(|truth, modseq| {
+                let gone: Vec<Uid> = truth.rows.keys().filter(|uid| uids.contains(**uid)).copied().collect();
+                for uid in gone {
+                    truth.rows.remove(&uid);
+                    truth.vanished.push((modseq, uid));
+                }
+            });
+        }
+
+        pub(in crate::session) fn store(&self, change: &FlagChange) -> Stored {
+            self.change(|truth, modseq| {
+                let mut stored = Stored { modseq, ..Stored::default() };
+                for (uid, row) in truth.rows.iter_mut().filter(|(uid, _)| change.uids.contains(**uid)) {
+                    let flags = change.op.apply(&row.1);
+                    if flags == row.1 {
+                        stored.unchanged.insert(*uid);
+                    } else {
+                        *row = (modseq, flags.clone());
+                        stored.changed.push((*uid, flags));
+                    }
+                }
+                stored
+            })
+        }
+
+        pub(in crate::session) fn table(&self) -> Table {
+            let truth = lock(&self.truth);
+            let entry = |(uid, (modseq, flags)): (&Uid, &(ModSeq, Flags))| Entry {
+                uid: *uid,
+                modseq: *modseq,
+                flags: flags.clone(),
+            };
+            truth.rows.iter().map(entry).collect()
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Truth {
+        fn status(&self) -> Status {
+            let mut status = Status::empty(self.uid_validity);
+            status.uid_next = self.uid_next;
+            status.highest_modseq = self.modseq;
+            status.first_recent = self.rows.keys().find(|uid| **uid >= self.unclaimed).copied();
+            status
+        }
+
+        fn row(uid: Uid, row: &(ModSeq, Flags)) -> Row {
+            Row::new(uid, row.0, row.1.clone(), InternalDate { seconds: 0, offset_minutes: 0 }, 0)
+        }
+    }
+
+    #[async_trait]
+    impl Storage for Model {
+        fn caps(&self) -> Caps {
+            self.caps.clone()
+        }
+        async fn list(&self, _: &AccountId) -> Result<Vec<MailboxInfo>> {
+            Err(StorageError::Unsupported)
+        }
+        async fn subscriptions(&self, _: &AccountId) -> Result<Vec<String>> {
+            Err(StorageError::Unsupported)
+        }
+        async fn tree(&self, _: &AccountId, _: TreeOp) -> Result<Option<MailboxInfo>> {
+            Err(StorageError::Unsupported)
+        }
+        async fn status(&self, _: &AccountId, _: &[MailboxId]) -> Result<Vec<Status>> {
+            Ok(vec![lock(&self.truth).status()])
+        }
+        async fn snapshot(&self, _: &Mbox) -> Result<Snapshot> {
+            tokio::task::yield_now().await;
+            let mut truth = lock(&self.truth);
+            if let Some(error) = truth.fail.take() {
+                return Err(error);
+            }
+            let uids = truth.rows.keys().copied().collect();
+            Ok(Snapshot { status: truth.status(), uids, keywords: Vec::new(), new_keywords: true })
+        }
+        async fn rows(&self, _: &Mbox, uids: &UidSet, _: Want) -> Result<RowStream> {
+            let truth = lock(&self.truth);
+            let wanted = truth.rows.iter().filter(|(uid, _)| uids.contains(**uid));
+            let rows: Vec<Row> = wanted.map(|(uid, row)| Truth::row(*uid, row)).collect();
+            let chunks: Vec<_> = rows.chunks(7).map(|chunk| Ok(chunk.to_vec())).collect();
+            Ok(stream::iter(chunks).boxed())
+        }
+        async fn read(&self, _: &BodyRef, _: Range<u64>) -> Result<ByteStream> {
+            Err(StorageError::Unsupported)
+        }
+        async fn stage(&self, _: &AccountId, _: Option<u64>, _: ByteStream) -> Result<Staged> {
+            Err(StorageError::Unsupported)
+        }
+        async fn append(&self, _: &Mbox, _: Vec<NewMessage>) -> Result<Appended> {
+            Err(StorageError::Unsupported)
+        }
+        async fn set_flags(&self, _: &Mbox, change: FlagChange) -> Result<Stored> {
+            Ok(self.store(&change))
+        }
+        async fn expunge(&self, _: &Mbox, _: &UidSet, _: bool) -> Result<(UidSet, ModSeq)> {
+            Err(StorageError::Unsupported)
+        }
+
+        async fn changes(&self, mbox: &Mbox, since: ModSeq, limit: usize) -> Result<Changes> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            if let Some(error) = lock(&self.truth).fail.take() {
+                return Err(error);
+            }
+            if self.caps.modseq == ModSeqs::None {
+                return crate::storage::fallback::changes_by_scan(self, mbox, since, limit).await;
+            }
+            let truth = lock(&self.truth);
+            let rows = truth.rows.iter().map(|(uid, row)| (row.0, *uid, Some(row)));
+            let gone = truth.vanished.iter().map(|(modseq, uid)| (*modseq, *uid, None));
+            let mut news: Vec<_> = rows.chain(gone).filter(|(modseq, ..)| *modseq > since).collect();
+            news.sort_by_key(|(modseq, uid, _)| (*modseq, *uid));
+            let end = news.get(truth.page).map_or(truth.modseq, |(modseq, ..)| *modseq);
+            let more = truth.page == 0 || news.iter().any(|(modseq, ..)| *modseq > end);
+            news.retain(|(modseq, ..)| *modseq <= end);
+            Ok(Changes {
+                to: if truth.page == 0 { since } else { end },
+                status: truth.status(),
+                changed: news.iter().filter_map(|(_, uid, row)| Some(Truth::row(*uid, (*row)?))).collect(),
+                vanished: news.iter().filter(|(_, _, row)| row.is_none()).map(|(_, uid, _)| *uid).collect(),
+                exact: true,
+                more,
+            })
+        }
+
+        fn watch(self: Arc<Self>, _: AccountId, _: Vec<MailboxId>) -> stream::BoxStream<'static, Event> {
+            stream::unfold(self.hints.subscribe(), |mut hints| async {
+                match hints.recv().await {
+                    Ok(event) => Some((event, hints)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => Some((Event::Lagged, hints)),
+                    Err(broadcast::error::RecvError::Closed) => None,
+                }
+            })
+            .boxed()
+        }
+
+        async fn claim_recent(&self, _: &Mbox) -> Result<Option<Uid>> {
+            self.claims.fetch_add(1, Ordering::SeqCst);
+            let mut truth = lock(&self.truth);
+            let first = truth.status().first_recent;
+            truth.unclaimed = truth.uid_next;
+            Ok(first)
+        }
+    }
+
+    pub(in crate::session) async fn open(hubs: &Hubs, model: &Arc<Model>) -> Result<Arc<Hub>> {
+        let storage: Arc<dyn Storage> = model.clone();
+        hubs.open(&storage, &mbox()).await
+    }
+
+    #[tokio::test]
+    async fn one_change_costs_one_query_and_wakes_all() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 3));
+        let hub = open(&hubs, &model).await.unwrap();
+        let mut sessions: Vec<_> = (0..20).map(|_| hub.subscribe()).collect();
+        assert_eq!((hub.table(), model.asked()), (model.table(), 0));
+        model.add(Flags::default());
+        for session in &mut sessions {
+            session.changed().await.unwrap();
+        }
+        assert_eq!((hub.table(), model.asked()), (model.table(), 1));
+        assert_eq!((hub.modseq(), hub.uid_next()), (ModSeq(4), uid(5)));
+        // The one who has made a change refreshes at once, and the hint costs nothing then.
+        model.add(Flags::default());
+        hub.refresh_to(ModSeq(5)).await.unwrap();
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        assert_eq!((hub.table(), model.asked()), (model.table(), 2));
+    }
+
+    #[tokio::test]
+    async fn refreshes_at_the_same_time_are_shared() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::None, 3));
+        let hub = open(&hubs, &model).await.unwrap();
+        join_all((0..50).map(|_| hub.refresh())).await.into_iter().for_each(Result::unwrap);
+        assert!(model.asked() <= 2, "{}", model.asked());
+    }
+
+    #[tokio::test]
+    async fn sessions_share_a_hub_that_ends_with_the_last() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 3));
+        let (a, b) = tokio::join!(open(&hubs, &model), open(&hubs, &model));
+        let (a, b) = (a.unwrap(), b.unwrap());
+        assert!(Arc::ptr_eq(&a, &b));
+        lock(&model.truth).mute = true;
+        model.add(Flags::default());
+        // Whoever joins sees the mailbox as it is, hint or not.
+        let c = open(&hubs, &model).await.unwrap();
+        assert!(Arc::ptr_eq(&a, &c));
+        assert_eq!(c.table(), model.table());
+        drop((a, b, c));
+        while model.hints.receiver_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(lock(&hubs.open).values().all(|hub| hub.strong_count() == 0));
+    }
+
+    #[tokio::test]
+    async fn pages_are_shown_together() {
+        // UID 4, changed again, lies on the last page: with pages shown one by one, a session would meet UID 5
+        // before it.
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 3));
+        let hub = open(&hubs, &model).await.unwrap();
+        lock(&model.truth).mute = true;
+        let first = model.add(Flags::default());
+        model.add_all(5);
+        let op = crate::storage::FlagOp::Add(SystemFlag::Seen.into());
+        model.store(&FlagChange { uids: UidSet::range(first, first), op, unchanged_since: None });
+        model.remove(&UidSet::range(uid(2), uid(2)));
+        let mut seen = hub.subscribe();
+        hub.refresh().await.unwrap();
+        assert!(model.asked() > 1);
+        assert_eq!(hub.table(), model.table());
+        assert_eq!(*seen.borrow_and_update(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_that_goes_is_told_and_opened_anew() {
+        for renumbered in [false, true] {
+            let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 3));
+            let hub = open(&hubs, &model).await.unwrap();
+            let mut session = hub.subscribe();
+            if renumbered {
+                lock(&model.truth).uid_validity = UidValidity::MAX;
+            } else {
+                lock(&model.truth).fail = Some(StorageError::NoMailbox);
+            }
+            model.hints.send(Event::Tree).unwrap();
+            session.changed().await.unwrap();
+            assert!(hub.is_gone());
+            hub.refresh().await.unwrap();
+            let anew = open(&hubs, &model).await.unwrap();
+            assert!(!Arc::ptr_eq(&anew, &hub));
+            lock(&model.truth).fail = Some(StorageError::NoMailbox);
+            drop(anew);
+            assert!(matches!(open(&hubs, &model).await, Err(StorageError::NoMailbox)));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_is_tried_again_at_the_next_hint() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 3));
+        let hub = open(&hubs, &model).await.unwrap();
+        let mut session = hub.subscribe();
+        lock(&model.truth).fail = Some(StorageError::Busy);
+        model.add(Flags::default());
+        while lock(&model.truth).fail.is_some() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(hub.table().len(), 3);
+        model.hints.send(Event::Lagged).unwrap();
+        session.changed().await.unwrap();
+        assert_eq!(hub.table(), model.table());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_hint_costs_only_time() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 3));
+        let hub = open(&hubs, &model).await.unwrap();
+        let mut session = hub.subscribe();
+        lock(&model.truth).mute = true;
+        model.add(Flags::default());
+        session.changed().await.unwrap();
+        assert_eq!(hub.table(), model.table());
+    }
+
+    #[tokio::test]
+    async fn without_mod_sequences_each_answer_is_the_whole_truth() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::None, 3));
+        let hub = open(&hubs, &model).await.unwrap();
+        let op = crate::storage::FlagOp::Add(Flags::new(SystemFlag::Seen.into(), [Keyword::new("Work")]));
+        model.store(&FlagChange { uids: UidSet::all(), op, unchanged_since: None });
+        model.remove(&UidSet::range(uid(2), uid(2)));
+        model.add(Flags::default());
+        hub.refresh().await.unwrap();
+        assert_eq!(hub.table(), model.table());
+        assert_eq!(*hub.keywords(), [Keyword::new("Work")]);
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_never_ends_is_refused() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 3));
+        let hub = open(&hubs, &model).await.unwrap();
+        lock(&model.truth).page = 0;
+        assert!(matches!(hub.refresh().await, Err(StorageError::Corrupt(_))));
+    }
+
+    #[tokio::test]
+    async fn dead_hubs_are_dropped() {
+        let (hubs, model) = (Hubs::new(), Model::new(ModSeqs::Full, 1));
+        let storage: Arc<dyn Storage> = model;
+        for number in 0..1_000 {
+            let mbox = Mbox { account: "fred".into(), id: number.to_string().into() };
+            hubs.open(&storage, &mbox).await.unwrap();
+        }
+        assert!(lock(&hubs.open).len() < 50, "{}", lock(&hubs.open).len());
+    }
 }

@@ -337,3 +337,198 @@ fn seq(index: usize) -> Seq {
 fn narrow(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::SystemFlags;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    type Model = BTreeMap<Uid, (ModSeq, Flags)>;
+
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    fn entry(number: u32, modseq: u64, bits: u8) -> Entry {
+        let flags = Flags::new(SystemFlags::from_bits(bits), []);
+        Entry { uid: uid(number), modseq: ModSeq(modseq), flags }
+    }
+
+    fn numbered(count: u32) -> Table {
+        (1..=count).map(|number| entry(number, 1, 0)).collect()
+    }
+
+    fn shared(a: &Table, b: &Table) -> usize {
+        a.inner
+            .chunks
+            .iter()
+            .filter(|chunk| b.inner.chunks.iter().any(|other| Arc::ptr_eq(chunk, other)))
+            .count()
+    }
+
+    fn check(table: &Table, model: &Model) -> Result<(), TestCaseError> {
+        prop_assert_eq!(table.len() as usize, model.len());
+        prop_assert!(table.inner.chunks.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK));
+        let mut entries = table.iter();
+        for (at, (uid, (modseq, flags))) in model.iter().enumerate() {
+            let expected = Entry { uid: *uid, modseq: *modseq, flags: flags.clone() };
+            prop_assert_eq!(entries.next(), Some((seq(at), &expected)));
+            prop_assert_eq!(table.get(seq(at)), Some(&expected));
+            prop_assert_eq!(table.find(*uid), Some((seq(at), &expected)));
+        }
+        prop_assert_eq!(entries.next(), None);
+        prop_assert_eq!(table.get(seq(model.len())), None);
+        prop_assert_eq!(table.first_uid(), model.keys().next().copied());
+        prop_assert_eq!(table.last_uid(), model.keys().next_back().copied());
+        Ok(())
+    }
+
+    /// Removed, added, changed and touched UIDs.
+    type Found = (Vec<(Seq, Uid)>, Vec<Uid>, Vec<Uid>, Vec<Uid>);
+
+    fn found(old: &Table, new: &Table) -> Found {
+        let mut found = Found::default();
+        for difference in old.diff(new) {
+            match difference {
+                Difference::Removed(seq, entry) => found.0.push((seq, entry.uid)),
+                Difference::Added(entry) => found.1.push(entry.uid),
+                Difference::Changed(_, entry) => found.2.push(entry.uid),
+                Difference::Touched(_, entry) => found.3.push(entry.uid),
+            }
+        }
+        found
+    }
+
+    fn naive(old: &Model, new: &Model) -> Found {
+        let removed = old.keys().enumerate().filter(|(_, uid)| !new.contains_key(uid));
+        let both = || new.iter().filter_map(|(uid, new)| Some((*uid, old.get(uid)?, new)));
+        (
+            removed.map(|(at, uid)| (seq(at), *uid)).collect(),
+            new.keys().filter(|uid| !old.contains_key(uid)).copied().collect(),
+            both().filter(|(_, old, new)| old.1 != new.1).map(|(uid, ..)| uid).collect(),
+            both().filter(|(_, old, new)| old.1 == new.1 && old.0 != new.0).map(|(uid, ..)| uid).collect(),
+        )
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Put(Vec<(u32, u64, u8)>),
+        Append(u16),
+        Remove(Vec<(u32, u32)>),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            vec((1..2000_u32, 0..9_u64, 0..4_u8), 0..40).prop_map(Op::Put),
+            (0..600_u16).prop_map(Op::Append),
+            vec((1..2000_u32, 0..90_u32), 0..20).prop_map(Op::Remove),
+        ]
+    }
+
+    fn apply(op: Op, table: &mut Table, model: &mut Model) {
+        match op {
+            Op::Put(entries) => {
+                for (number, modseq, bits) in &entries {
+                    let new = entry(*number, *modseq, *bits);
+                    if model.get(&new.uid).is_none_or(|(known, _)| *known <= new.modseq) {
+                        model.insert(new.uid, (new.modseq, new.flags));
+                    }
+                }
+                let before = table.clone();
+                let changed =
+                    table.set_all(entries.into_iter().map(|(uid, modseq, bits)| entry(uid, modseq, bits)));
+                assert_eq!(changed, before != *table);
+            }
+            Op::Append(count) => {
+                for _ in 0..count {
+                    let new = entry(table.last_uid().map_or(1, |last| last.get() + 1), 1, 0);
+                    model.insert(new.uid, (new.modseq, new.flags.clone()));
+                    table.push(new);
+                }
+            }
+            Op::Remove(ranges) => {
+                let mut uids = UidSet::new();
+                ranges.into_iter().for_each(|(first, more)| uids.insert_range(uid(first), uid(first + more)));
+                let before = model.len();
+                model.retain(|uid, _| !uids.contains(*uid));
+                assert_eq!(table.remove(&uids) as usize, before - model.len());
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_table_behaves_as_a_sorted_map(ops in vec(op(), 1..12), ranges in vec((1..2000_u32, 0..200_u32), 0..9)) {
+            let (mut table, mut model) = (Table::new(), Model::new());
+            let mut past = vec![(table.clone(), model.clone())];
+            for op in ops {
+                apply(op, &mut table, &mut model);
+                check(&table, &model)?;
+                past.push((table.clone(), model.clone()));
+            }
+            let mut uids = UidSet::new();
+            ranges.into_iter().for_each(|(first, more)| uids.insert_range(uid(first), uid(first + more)));
+            let hits: Vec<Uid> = model.keys().filter(|uid| uids.contains(**uid)).copied().collect();
+            prop_assert_eq!(table.count(&uids) as usize, hits.len());
+            for ((seq, entry), uid) in table.iter_uids(&uids).zip(&hits) {
+                prop_assert_eq!(entry.uid, *uid);
+                prop_assert_eq!(table.get(seq), Some(entry));
+            }
+            prop_assert_eq!(table.iter_uids(&uids).count(), hits.len());
+            // Older clones have not changed, and differ from the newest as they should.
+            for (old_table, old_model) in past {
+                check(&old_table, &old_model)?;
+                prop_assert_eq!(found(&old_table, &table), naive(&old_model, &model));
+                prop_assert_eq!(found(&table, &old_table), naive(&model, &old_model));
+                prop_assert_eq!(old_table == table, old_model == model);
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_copies_one_chunk() {
+        let before = numbered(10_000);
+        let mut after = before.clone();
+        assert!(after.is_same(&before));
+        after.set_flags(uid(5_000), entry(1, 0, 1).flags, ModSeq(2));
+        assert_eq!(shared(&before, &after), before.inner.chunks.len() - 1);
+        after.push(entry(10_001, 3, 0));
+        assert_eq!(shared(&before, &after), before.inner.chunks.len() - 2);
+        assert_eq!(before.len(), 10_000);
+        // What changes nothing copies nothing.
+        let again = after.clone();
+        after.set_flags(uid(5_000), entry(1, 0, 1).flags, ModSeq(2));
+        after.set_flags(uid(5_000), Flags::default(), ModSeq(1));
+        after.set_flags(uid(20_000), Flags::default(), ModSeq(9));
+        assert_eq!(after.remove(&UidSet::range(uid(10_002), Uid::MAX)), 0);
+        assert!(again.is_same(&after));
+    }
+
+    #[test]
+    fn places_are_found_at_and_after_a_uid() {
+        let table: Table = [3, 5, 9].map(|number| entry(number, 1, 0)).into_iter().collect();
+        for (number, expected) in [(1, Some(1)), (3, Some(1)), (4, Some(2)), (9, Some(3)), (10, None)] {
+            assert_eq!(table.seq_at_or_after(uid(number)).map(Seq::get), expected, "{number}");
+        }
+        let middle: Vec<u32> = table.iter_seqs(seq(1), Seq::MAX).map(|(_, entry)| entry.uid.get()).collect();
+        assert_eq!(middle, [5, 9]);
+        assert_eq!(table.uids().to_string(), "3,5,9");
+        assert_eq!(table.iter_uids(&UidSet::all()).count(), 3);
+        assert_eq!(Table::new().seq_at_or_after(Uid::MIN), None);
+        assert_eq!(Table::new().iter_seqs(Seq::MIN, Seq::MAX).count(), 0);
+    }
+
+    #[test]
+    fn many_removals_leave_few_chunks() {
+        let mut table = numbered(10_000);
+        let most: UidSet = (1..=10_000).filter(|number| number % 100 != 0).map(uid).collect();
+        assert_eq!(table.remove(&most), 9_900);
+        assert_eq!(table.len(), 100);
+        assert!(table.inner.chunks.len() <= 4, "{}", table.inner.chunks.len());
+    }
+}

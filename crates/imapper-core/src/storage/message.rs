@@ -5,12 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::Status;
-use crate::types::{Flags, InternalDate, ModSeq, Uid, UidSet, UidValidity};
-
-/// Where a body lies. Opaque to the core; valid until the message is removed, also when it is renamed or
-/// moved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BodyRef(pub Bytes);
+use crate::types::{BodyRef, Flags, InternalDate, ModSeq, Uid, UidSet, UidValidity};
 
 /// The core's parse of a message (envelope, structure, places of parts, headers that are asked for often).
 /// Opaque to the plugin, which keeps it beside the row and gives it back.

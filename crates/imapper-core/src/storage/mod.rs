@@ -33,10 +33,11 @@ pub use error::{Result, StorageError};
 pub use facets::{Attribute, Attributes, Import, Objects, Quota, QuotaUse, Search, SearchHit, SearchKey};
 pub use mailbox::{AccountId, Event, MailboxId, MailboxInfo, Mbox, Snapshot, Status, TreeOp};
 pub use message::{
-    Appended, BodyRef, Changes, Copied, CopyMode, FlagChange, FlagOp, KeptDigest, NewMessage, Row, Staged,
+    Appended, Changes, Copied, CopyMode, FlagChange, FlagOp, KeptDigest, NewMessage, Row, Staged,
     Stored, Want,
 };
 
+pub use crate::types::BodyRef;
 use crate::types::{ModSeq, Uid, UidSet};
 
 /// The octets of a body, as they come.

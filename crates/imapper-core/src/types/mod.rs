@@ -1,5 +1,6 @@
 //! The small values of the protocol: numbers, sets, flags, names, dates, response codes.
 
+pub mod body;
 pub mod code;
 pub mod date;
 pub mod flag;
@@ -7,6 +8,7 @@ pub mod mailbox_name;
 pub mod set;
 pub mod uid;
 
+pub use body::BodyRef;
 pub use code::Code;
 pub use date::InternalDate;
 pub use flag::{Flags, Keyword, SystemFlag, SystemFlags};

@@ -75,12 +75,14 @@ pub struct ConnectionInfo {
     pub peer: Option<IpAddr>,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whether it could be, by STARTTLS.
+    pub can_start_tls: bool,
 }
 
 impl ConnectionInfo {
     /// A connection with that number.
     pub const fn new(id: u64, peer: Option<IpAddr>, tls: bool) -> Self {
-        Self { id, peer, tls }
+        Self { id, peer, tls, can_start_tls: false }
     }
 
     /// Whether the peer is on this machine.

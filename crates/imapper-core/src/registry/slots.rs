@@ -1,0 +1,374 @@
+//! The slots that an extension fills, and the base protocol too: each a small trait. Their grain is
+//! RFC 4466's, labels and values inside of commands, so that two extensions meet on one command without
+//! knowing each other.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::Context;
+use crate::message::Digest;
+use crate::session::{Login, Reject, Selected};
+use crate::storage::{
+    Appended, Copied, CopyMode, FlagChange, MailboxInfo, ModSeqs, Row, SearchKey as Pushed, Status, Storage, Want,
+};
+use crate::types::{Code, Flags, ModSeq, Seq, Uid, UidSet};
+use crate::wire::{Args, Line};
+
+// ---------------------------------------------------------------------------------------------- FETCH
+
+/// A word of FETCH.
+pub trait FetchItem: Send + Sync + 'static {
+    /// Reads what follows the word.
+    fn parse(&self, args: &mut Args<'_>) -> Result<Box<dyn Fetched>, Reject>;
+}
+
+/// One item of one FETCH.
+#[async_trait]
+pub trait Fetched: Send + Sync {
+    /// Which columns of a message's row it is made of; `None` if the table of the view is enough (number,
+    /// UID, flags, mod-sequence).
+    fn wants(&self) -> Option<Want> {
+        None
+    }
+
+    /// Looks up what it needs for many messages at once.
+    async fn prepare(&mut self, _cx: &mut Context<'_>, _selected: &Selected, _rows: &[Row]) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    /// Octets of the body that must be at hand to render it: headers, never whole bodies, which
+    /// [`Line::body`] streams.
+    fn reads(&self, _message: &Fetching<'_>) -> Option<Range<u64>> {
+        None
+    }
+
+    /// Adds `NAME value`; `read` is what [`Fetched::reads`] asked for. Adds nothing where there is nothing.
+    fn render(&self, message: &Fetching<'_>, read: Option<&Bytes>, line: &mut Line) -> Result<(), Reject>;
+
+    /// Whether fetching it sets `\Seen` (RFC 9051 §6.4.5).
+    fn sets_seen(&self) -> bool {
+        false
+    }
+
+    /// Whether it tells the flags, so that they need not be told again.
+    fn tells_flags(&self) -> bool {
+        false
+    }
+
+    /// Whether it tells the UID.
+    fn tells_uid(&self) -> bool {
+        false
+    }
+}
+
+/// A message that is being fetched.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Fetching<'a> {
+    /// Its number.
+    pub seq: Seq,
+    /// Its UID.
+    pub uid: Uid,
+    /// Its flags.
+    pub flags: &'a Flags,
+    /// Whether it is `\Recent` in this session.
+    pub recent: bool,
+    /// The mod-sequence of its last change.
+    pub modseq: ModSeq,
+    /// Its row, if any item wants one.
+    pub row: Option<&'a Row>,
+    /// Its parse, if any item wants one.
+    pub digest: Option<&'a Digest>,
+}
+
+impl<'a> Fetching<'a> {
+    /// A message of the view, without its row.
+    pub const fn new(seq: Seq, uid: Uid, flags: &'a Flags, recent: bool, modseq: ModSeq) -> Self {
+        Self { seq, uid, flags, recent, modseq, row: None, digest: None }
+    }
+}
+
+/// A modifier of FETCH (RFC 4466 §2.4).
+pub trait FetchModifier: Send + Sync + 'static {
+    /// Reads its value and changes the plan.
+    fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, plan: &mut FetchPlan) -> Result<(), Reject>;
+}
+
+/// What a FETCH is going to do.
+#[derive(Default)]
+pub struct FetchPlan {
+    /// Which messages.
+    pub uids: UidSet,
+    /// Only those whose mod-sequence is above this one.
+    pub changed_since: Option<ModSeq>,
+    /// The items, in the order in which they are told.
+    pub items: Vec<Box<dyn Fetched>>,
+    /// What is done before the first message is told.
+    pub before: Vec<Box<dyn BeforeFetch>>,
+}
+
+/// Something that a modifier does before the first message is told.
+#[async_trait]
+pub trait BeforeFetch: Send + Sync {
+    /// Does it; may change which messages are told.
+    async fn run(&self, cx: &mut Context<'_>, selected: &mut Selected, uids: &mut UidSet) -> Result<(), Reject>;
+}
+
+// ---------------------------------------------------------------------------------------------- STORE
+
+/// A word of STORE beside FLAGS.
+pub trait StoreItem: Send + Sync + 'static {
+    /// Reads what follows the word. `sign` is `+`, `-` or nothing.
+    fn parse(&self, args: &mut Args<'_>, sign: Option<u8>, silent: bool) -> Result<Box<dyn Storing>, Reject>;
+}
+
+/// What such a word does.
+#[async_trait]
+pub trait Storing: Send + Sync {
+    /// Does it.
+    async fn run(
+        &self,
+        cx: &mut Context<'_>,
+        login: &Login,
+        selected: &mut Selected,
+        uids: &UidSet,
+    ) -> Result<(), Reject>;
+}
+
+/// A modifier of STORE (RFC 4466 §2.5).
+pub trait StoreModifier: Send + Sync + 'static {
+    /// Reads its value and changes what is stored.
+    fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, change: &mut FlagChange) -> Result<(), Reject>;
+}
+
+// ---------------------------------------------------------------------------------------------- SEARCH
+
+/// A word of SEARCH.
+pub trait SearchKey: Send + Sync + 'static {
+    /// Reads what follows the word. Strings are in `charset`.
+    fn parse(&self, args: &mut Args<'_>, search: &Searching<'_>) -> Result<Box<dyn SearchTest>, Reject>;
+}
+
+/// What the words of a SEARCH are read with.
+#[non_exhaustive]
+pub struct Searching<'a> {
+    /// The character set of its strings, as the client named it.
+    pub charset: &'a str,
+    /// The open mailbox.
+    pub selected: &'a Selected,
+}
+
+impl<'a> Searching<'a> {
+    /// In that set of characters, on that mailbox.
+    pub const fn new(charset: &'a str, selected: &'a Selected) -> Self {
+        Self { charset, selected }
+    }
+}
+
+/// What must be known of a message to test it, from cheap to costly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// The table of the view: number, UID, flags, mod-sequence.
+    #[default]
+    Table,
+    /// The row: dates, size.
+    Row,
+    /// The parse: headers.
+    Digest,
+    /// The body.
+    Body,
+}
+
+/// One key of a SEARCH.
+pub trait SearchTest: Send + Sync {
+    /// What it has to know.
+    fn cost(&self) -> Cost {
+        Cost::Table
+    }
+
+    /// Whether it is true of the message.
+    fn test(&self, message: &Fetching<'_>, body: Option<&SearchBody>) -> bool;
+
+    /// The key for a storage that has an index; `None` if it must be tested here.
+    fn pushed(&self) -> Option<Pushed> {
+        None
+    }
+}
+
+/// The decoded text of a message.
+#[derive(Clone, Debug, Default)]
+pub struct SearchBody {
+    /// The header fields of the message, decoded, a line each.
+    pub header: String,
+    /// The text of its parts and the headers of nested messages, decoded.
+    pub text: String,
+}
+
+/// A word of `RETURN (…)` (RFC 4466 §2.6): shapes the answer.
+pub trait SearchReturn: Send + Sync + 'static {
+    /// Reads what follows the word.
+    fn parse(&self, args: &mut Args<'_>) -> Result<Box<dyn SearchShape>, Reject>;
+}
+
+/// What such a word does with the result.
+#[async_trait]
+pub trait SearchShape: Send + Sync {
+    /// Adds ` NAME value` to the answer of the extended form. `found` holds UIDs or numbers, as the command
+    /// was given.
+    async fn shape(
+        &self,
+        cx: &mut Context<'_>,
+        selected: &mut Selected,
+        found: &UidSet,
+        line: &mut Line,
+    ) -> Result<(), Reject>;
+}
+
+// ---------------------------------------------------------------------------------------------- mailboxes
+
+/// A word of STATUS.
+pub trait StatusItem: Send + Sync + 'static {
+    /// Adds the value.
+    fn render(&self, mailbox: &MailboxInfo, status: &Status, line: &mut Line);
+
+    /// Whether the storage can tell it at all.
+    fn is_known(&self, _modseq: ModSeqs) -> bool {
+        true
+    }
+}
+
+/// A parameter of SELECT and EXAMINE (RFC 4466 §2.1).
+pub trait SelectParameter: Send + Sync + 'static {
+    /// Reads its value.
+    fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<Box<dyn OnSelect>, Reject>;
+}
+
+/// What happens when a mailbox is opened.
+#[async_trait]
+pub trait OnSelect: Send + Sync {
+    /// The mailbox is open; its state has been told, the tagged OK has not.
+    async fn opened(&self, cx: &mut Context<'_>, selected: &mut Selected) -> Result<(), Reject>;
+}
+
+/// A parameter of CREATE (RFC 4466 §2.2).
+pub trait CreateParameter: Send + Sync + 'static {
+    /// Reads its value and changes what is made.
+    fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, plan: &mut CreatePlan) -> Result<(), Reject>;
+}
+
+/// A mailbox that is to be made.
+#[derive(Clone, Debug, Default)]
+pub struct CreatePlan {
+    /// What it is for (RFC 6154).
+    pub special_use: Vec<Arc<str>>,
+}
+
+/// A mailbox, or a name above mailboxes, that LIST is going to tell.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ListEntry {
+    /// Its name on the wire, in Unicode.
+    pub name: String,
+    /// What stands between levels.
+    pub separator: char,
+    /// The mailbox; `None` for a name that is none.
+    pub mailbox: Option<crate::storage::Mbox>,
+    /// What the storage says of it.
+    pub info: Option<MailboxInfo>,
+    /// Whether there are names below it.
+    pub has_children: bool,
+    /// Whether the user is subscribed to it.
+    pub subscribed: bool,
+    /// Its attributes, in order, with the backslash.
+    pub attributes: Vec<String>,
+}
+
+impl ListEntry {
+    /// An entry without attributes.
+    pub const fn new(name: String, separator: char) -> Self {
+        Self {
+            name,
+            separator,
+            mailbox: None,
+            info: None,
+            has_children: false,
+            subscribed: false,
+            attributes: Vec::new(),
+        }
+    }
+}
+
+/// Adds attributes to each mailbox that LIST and LSUB tell.
+pub trait ListAttribute: Send + Sync + 'static {
+    /// Looks at an entry, and adds to its attributes.
+    fn decorate(&self, entry: &mut ListEntry);
+}
+
+/// A selection option of LIST (RFC 5258 §3.1).
+pub trait ListSelection: Send + Sync + 'static {
+    /// Whether the entry is told.
+    fn selects(&self, entry: &ListEntry) -> bool;
+    /// Adds what the option implies to an entry that is told.
+    fn decorate(&self, _entry: &mut ListEntry) {}
+}
+
+/// A return option of LIST (RFC 5258 §3.2).
+pub trait ListReturn: Send + Sync + 'static {
+    /// Reads what follows the word.
+    fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<Box<dyn ListReturning>, Reject>;
+}
+
+/// What such an option adds.
+#[async_trait]
+pub trait ListReturning: Send + Sync {
+    /// Adds to the entry's attributes.
+    fn decorate(&self, _entry: &mut ListEntry) {}
+    /// Sends more about the entry, after its LIST.
+    async fn after(&self, _cx: &mut Context<'_>, _login: &Login, _entry: &ListEntry) -> Result<(), Reject> {
+        Ok(())
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- the rest
+
+/// What a command has done, for those who add a response code or a line to its reply.
+#[non_exhaustive]
+pub enum Done<'a> {
+    /// SELECT or EXAMINE: the state of the mailbox has been told.
+    Selected(&'a Selected, &'a Status),
+    /// APPEND.
+    Appended(&'a Appended),
+    /// COPY or MOVE.
+    Copied(&'a Copied, CopyMode),
+    /// EXPUNGE or CLOSE: which messages, and the mod-sequence of their removal.
+    Expunged(&'a UidSet, ModSeq),
+    /// STORE: the change, and what it did; `conflicts` are numbers or UIDs, as the command was given.
+    Stored {
+        /// Those held back.
+        conflicts: &'a UidSet,
+        /// The mod-sequence of the change.
+        modseq: ModSeq,
+    },
+}
+
+/// Adds to a command's reply.
+#[async_trait]
+pub trait OnDone: Send + Sync + 'static {
+    /// Looks at what was done; may send lines, and gives the reply's response code if none is there yet.
+    async fn done(&self, cx: &mut Context<'_>, done: &Done<'_>) -> Result<Option<Code>, Reject>;
+}
+
+/// What a word of ENABLE turns.
+pub trait Enabling: Send + Sync + 'static {
+    /// Turns it on; `false` if it can't be (then the word is not told as enabled).
+    fn enable(&self, cx: &mut Context<'_>, selected: Option<&mut Selected>) -> bool;
+}
+
+/// A storage around the storage: limits, metrics, faults.
+pub trait StorageLayer: Send + Sync + 'static {
+    /// Puts it around.
+    fn wrap(&self, storage: Arc<dyn Storage>) -> Arc<dyn Storage>;
+}

@@ -1,0 +1,168 @@
+//! What a build holds: storages, user databases, protocol extensions, each under the name that a
+//! configuration calls it by. A third party's server adds its own.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use imapper_core::storage::Storage;
+use imapper_core::users::{Chain, Users};
+
+use crate::config::{Namespace, Problem, nearest};
+use crate::plugin::{PluginConfig, PluginError};
+
+/// An opened storage.
+pub struct OpenedStorage {
+    pub(crate) storage: Arc<dyn Storage>,
+    /// The namespaces that the storage brings along; they win over those of the configuration.
+    pub(crate) namespaces: Option<Vec<Namespace>>,
+}
+
+impl<S: Storage> From<S> for OpenedStorage {
+    fn from(storage: S) -> Self {
+        Self { storage: Arc::new(storage), namespaces: None }
+    }
+}
+
+type StorageFactory = Box<dyn Fn(PluginConfig) -> BoxFuture<'static, Result<OpenedStorage, PluginError>> + Send + Sync>;
+type UsersFactory = Box<dyn Fn(PluginConfig) -> BoxFuture<'static, Result<Arc<dyn Users>, PluginError>> + Send + Sync>;
+
+/// The plugins of a build. [`builtin`] gives those that its features name.
+#[derive(Default)]
+pub struct Builtin {
+    storages: BTreeMap<String, StorageFactory>,
+    users: BTreeMap<String, UsersFactory>,
+}
+
+/// Plugins that have a name but no crate yet, and the feature that will hold them.
+const LATER_STORAGES: [&str; 2] = ["maildir", "s3"];
+const LATER_USERS: [&str; 3] = ["htpasswd", "ldap", "sql"];
+
+impl Builtin {
+    /// No plugin at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds a storage under a name, in the place of one that had it. `open` gets the table `[storage]`.
+    #[must_use]
+    pub fn storage<F, R, S>(mut self, name: impl Into<String>, open: F) -> Self
+    where
+        F: Fn(PluginConfig) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<S, PluginError>> + Send + 'static,
+        S: Into<OpenedStorage>,
+    {
+        let open = move |config| -> BoxFuture<'static, _> {
+            let opening = open(config);
+            Box::pin(async move { opening.await.map(Into::into) })
+        };
+        self.storages.insert(name.into(), Box::new(open));
+        self
+    }
+
+    /// Adds a user database under a name, in the place of one that had it. `open` gets the table `[users]`;
+    /// it is called again on SIGHUP.
+    #[must_use]
+    pub fn users<F, R, U>(mut self, name: impl Into<String>, open: F) -> Self
+    where
+        F: Fn(PluginConfig) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<U, PluginError>> + Send + 'static,
+        U: Users,
+    {
+        let open = move |config| -> BoxFuture<'static, _> {
+            let opening = open(config);
+            Box::pin(async move { opening.await.map(|users| Arc::new(users) as Arc<dyn Users>) })
+        };
+        self.users.insert(name.into(), Box::new(open));
+        self
+    }
+
+    /// The names of the storages.
+    pub fn storage_names(&self) -> impl Iterator<Item = &str> {
+        self.storages.keys().map(String::as_str)
+    }
+
+    /// The names of the user databases.
+    pub fn users_names(&self) -> impl Iterator<Item = &str> {
+        self.users.keys().map(String::as_str)
+    }
+
+    pub(crate) async fn open_storage(&self, config: &PluginConfig) -> Result<OpenedStorage, Vec<Problem>> {
+        let open = self
+            .storages
+            .get(config.plugin())
+            .ok_or_else(|| vec![absent("storage", config, self.storage_names(), &LATER_STORAGES)])?;
+        checked(config, open(config.clone()).await)
+    }
+
+    /// Opens each database of users, and makes one of them.
+    pub(crate) async fn open_users(&self, configs: &[PluginConfig]) -> Result<Arc<dyn Users>, Vec<Problem>> {
+        let (mut opened, mut problems) = (Vec::new(), Vec::new());
+        for config in configs {
+            let result = match self.users.get(config.plugin()) {
+                Some(open) => checked(config, open(config.clone()).await),
+                None => Err(vec![absent("users", config, self.users_names(), &LATER_USERS)]),
+            };
+            match result {
+                Ok(users) => opened.push(users),
+                Err(found) => problems.extend(found),
+            }
+        }
+        match opened.pop() {
+            _ if !problems.is_empty() => Err(problems),
+            Some(only) if opened.is_empty() => Ok(only),
+            last => {
+                opened.extend(last);
+                Ok(Arc::new(Chain::new(opened)))
+            }
+        }
+    }
+}
+
+/// What opening gave, or what is wrong, the keys that the plugin does not know among it.
+fn checked<T>(config: &PluginConfig, opened: Result<T, PluginError>) -> Result<T, Vec<Problem>> {
+    let mut problems = config.unknown_keys();
+    match opened {
+        Ok(opened) if problems.is_empty() => Ok(opened),
+        Ok(_) => Err(problems),
+        Err(error) => {
+            problems.push(config.failed(&error));
+            Err(problems)
+        }
+    }
+}
+
+/// What is said of a plugin that this build does not hold.
+fn absent<'a>(
+    kind: &str,
+    config: &PluginConfig,
+    there_are: impl Iterator<Item = &'a str>,
+    later: &[&str],
+) -> Problem {
+    let name = config.plugin();
+    let there_are: Vec<&str> = there_are.collect();
+    if later.contains(&name) {
+        let holds = format!("this version does not have it yet; the feature `{name}` will hold it");
+        return config.problem(format!("{kind} plugin {name:?} is not in this build: {holds}"));
+    }
+    let feature = match name {
+        "memory" | "static" => format!(": build imapper-bin with the feature `{name}`"),
+        _ => nearest(name, there_are.iter().copied())
+            .map_or(String::new(), |near| format!("; did you mean {near:?}?")),
+    };
+    let list = if there_are.is_empty() { "none".to_owned() } else { there_are.join(", ") };
+    config.problem(format!("{kind} plugin {name:?} is not in this build{feature} (there are: {list})"))
+}
+
+/// The plugins that the features of this build name.
+pub fn builtin() -> Builtin {
+    let builtin = Builtin::none();
+    #[cfg(any())]
+    #[cfg(feature = "memory")]
+    let builtin = memory::add(builtin);
+    #[cfg(any())]
+    #[cfg(feature = "static")]
+    let builtin = static_users::add(builtin);
+    builtin
+}

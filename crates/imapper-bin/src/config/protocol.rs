@@ -1,0 +1,40 @@
+//! `[protocol]`: which extensions are spoken. The names are looked up in `extensions.rs`.
+
+use super::section::Section;
+use super::value::Value;
+use super::{Kind, Problems, Table, Unfit};
+use crate::cli::Options;
+
+/// `[protocol]`, with `--plugin` laid over it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Protocol {
+    /// Exactly these extensions; `None` for every standard one.
+    pub(crate) plugins: Option<Vec<String>>,
+    /// All but these.
+    pub(crate) disable: Vec<String>,
+    /// What ID tells; `None` for name and version.
+    pub(crate) id: Option<Vec<(String, String)>>,
+}
+
+impl Protocol {
+    pub(crate) fn read(table: Option<&Table>, problems: &Problems, options: &Options) -> Self {
+        let mut protocol = Self::default();
+        if let Some(table) = table {
+            let section = Section::open("protocol", table, problems);
+            protocol.plugins = section.texts("plugins");
+            protocol.disable = section.texts("disable").unwrap_or_default();
+            protocol.id = section.read("id", pairs);
+        }
+        if let Some(named) = options.plugin_names() {
+            protocol.plugins = Some(named);
+        }
+        protocol
+    }
+}
+
+fn pairs(value: &Value) -> Result<Vec<(String, String)>, Unfit> {
+    let unfit = || Unfit::wanted("a table of strings, such as { name = \"imapper\" }", value);
+    let Kind::Table(table) = &value.kind else { return Err(unfit()) };
+    let pair = |(key, value): &(super::Key, Value)| Some((key.name.clone(), value.text().ok()?.to_owned()));
+    table.entries.iter().map(pair).collect::<Option<_>>().ok_or_else(unfit)
+}

@@ -106,6 +106,11 @@ impl Pattern {
         matches!(self, Self::Status { tag, .. } if tag != "*")
     }
 
+    /// Whether an untagged status may be the answer as well: `a1|* BAD`, for lines without a clear tag.
+    pub(crate) fn may_be_untagged(&self) -> bool {
+        matches!(self, Self::Status { tag, .. } if tag.ends_with("|*"))
+    }
+
     /// Whether this is `* n EXPUNGE`, whose order counts (RFC 3501 §7.4.1).
     pub(crate) fn is_expunge(&self) -> bool {
         let Self::Data(terms) = self else { return false };
@@ -125,7 +130,7 @@ impl Pattern {
                 one(term, &value, Place::default(), &mut scratch)?;
             }
             (Self::Status { tag, status, code }, Response::Status { tag: t, status: s, code: c, .. }) => {
-                if tag != t {
+                if tag != t && !tag.split('|').any(|tag| tag == t) {
                     return Err(format!("the answer is to `{t}`, not to `{tag}`"));
                 }
                 if !status.contains(s) {

@@ -213,7 +213,10 @@ impl<'a> Run<'a> {
                 }
                 return Err(fault("the server closed the connection".into()));
             };
-            let ends = next.response.tag().is_some() || matches!(next.response, Response::Continue(_));
+            let ends = next.response.tag().is_some()
+                || matches!(next.response, Response::Continue(_))
+                || matches!(end, End::Answer(_, pattern) if pattern.may_be_untagged()
+                    && pattern.matches(&next.response, &mut self.kept.clone()).is_ok());
             if !ends {
                 received.push(next);
                 continue;

@@ -106,6 +106,14 @@ async fn several_sessions_and_lines_without_an_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_clear_tag() {
+    let dialogue = "C: a1\nS: a1|* BAD\nC: a2 X\nS: a2 OK\n";
+    passes(dialogue, talk(&[("a1", "* BAD x\r\n"), ("a2", "a2 OK x\r\n")])).await;
+    passes(dialogue, talk(&[("a1", "a1 BAD x\r\n"), ("a2", "a2 OK x\r\n")])).await;
+    fails(dialogue, talk(&[("a1", "a1 OK x\r\n")]), 2, "OK instead of BAD").await;
+}
+
+#[tokio::test]
 async fn the_end_of_a_connection() {
     let dialogue = "C: a1 LOGOUT\nS: * BYE\nS: a1 OK\nX:\n";
     passes(dialogue, talk(&[("a1", "* BYE x\r\na1 OK x\r\n"), ("", "close")])).await;

@@ -40,7 +40,9 @@ fn list(words: &[String]) -> String {
 }
 
 fn configuration(setup: &Setup, address: SocketAddr) -> String {
-    let mut text = format!("[[listener]]\nprotocol = \"imap\"\naddress = \"{address}\"\ntls = \"starttls\"\n[protocol]\n");
+    let mut text = format!(
+        "[[listener]]\nprotocol = \"imap\"\naddress = \"{address}\"\ntls = \"starttls\"\n[protocol]\n"
+    );
     if let Some(plugins) = &setup.plugins {
         let _ = writeln!(text, "plugins = [{}]", list(plugins));
     }
@@ -50,7 +52,9 @@ fn configuration(setup: &Setup, address: SocketAddr) -> String {
     if !setup.limits.is_empty() {
         let _ = writeln!(text, "[limits]");
         for (key, value) in &setup.limits {
-            let _ = writeln!(text, "{key} = {value}");
+            let number = value.parse::<u64>().is_ok();
+            let _ =
+                if number { writeln!(text, "{key} = {value}") } else { writeln!(text, "{key} = {value:?}") };
         }
     }
     text
@@ -60,7 +64,8 @@ impl Program {
     async fn launch(&self, setup: &Setup) -> io::Result<Running> {
         let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let (config, fixture) = (self.folder.join(format!("{number}.toml")), self.folder.join(format!("{number}.json")));
+        let (config, fixture) =
+            (self.folder.join(format!("{number}.toml")), self.folder.join(format!("{number}.json")));
         fs::write(&config, configuration(setup, address))?;
         fs::write(&fixture, &setup.fixture)?;
         let log = fs::File::create(self.folder.join(format!("{number}.log")))?;
@@ -114,7 +119,9 @@ async fn main() -> ExitCode {
     let all = prepared.and_then(|()| scripts().map_err(|error| error.to_string()));
     let code = match all {
         Ok(mut all) => {
-            all.retain(|script| words.is_empty() || words.iter().any(|word| script.name.contains(word.as_str())));
+            all.retain(|script| {
+                words.is_empty() || words.iter().any(|word| script.name.contains(word.as_str()))
+            });
             let program = Program { path: path.into(), folder: folder.clone(), started: AtomicUsize::new(0) };
             let report = run_scripts(&all, &program).await;
             println!("{report}");

@@ -8,6 +8,7 @@
 //! The kit knows no server and no plugin: a caller hands over a [`Server`], and each script gets one of
 //! its own. [`script_tests!`] makes a `#[test]` for each folder of scripts.
 
+mod compare;
 mod pattern;
 pub mod response;
 mod run;
@@ -21,3 +22,8 @@ pub use run::{Failure, Outcome, TIME_LIMIT, run_script, run_script_within};
 pub use script::{Script, ScriptError, Setup};
 pub use server::{BoxFuture, Connect, NoServer, Server, Stream};
 pub use suite::{Report, folders, run_scripts, scripts, test_folder};
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

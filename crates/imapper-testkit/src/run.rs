@@ -62,7 +62,11 @@ pub async fn run_script(script: &Script, server: &dyn Server) -> Result<Outcome,
 ///
 /// # Errors
 /// As [`run_script`].
-pub async fn run_script_within(script: &Script, server: &dyn Server, limit: Duration) -> Result<Outcome, Failure> {
+pub async fn run_script_within(
+    script: &Script,
+    server: &dyn Server,
+    limit: Duration,
+) -> Result<Outcome, Failure> {
     let deadline = Instant::now() + limit;
     let early = |what: String| Failure {
         script: script.name.clone(),
@@ -158,12 +162,18 @@ impl<'a> Run<'a> {
     async fn session(&mut self, number: u8) -> Result<(&mut Session, &Kept, &mut Transcript), String> {
         if !self.sessions.contains_key(&number) {
             let stream = timeout_at(self.deadline, self.connect.connect()).await;
-            let stream = stream.map_err(|_| "no connection in time")?.map_err(|why| format!("no connection: {why}"))?;
+            let stream = stream
+                .map_err(|_| "no connection in time")?
+                .map_err(|why| format!("no connection: {why}"))?;
             let mut session = Session::new(number, stream, self.deadline);
             if !self.script.reads_greeting(number) {
                 match session.next(&mut self.log).await?.map(|greeting| greeting.response) {
                     Some(Response::Status { tag, status, .. }) if tag == "*" && status == "OK" => {}
-                    other => return Err(format!("the greeting should be `* OK` (RFC 3501 §7.1.1), not {other:?}")),
+                    other => {
+                        return Err(format!(
+                            "the greeting should be `* OK` (RFC 3501 §7.1.1), not {other:?}"
+                        ));
+                    }
                 }
             }
             let mut commands = Vec::new();
@@ -177,7 +187,8 @@ impl<'a> Run<'a> {
             for (tag, command) in commands {
                 session.send(&[Part::Text(command.into_bytes())], &self.kept, &mut self.log).await?;
                 loop {
-                    let received = session.next(&mut self.log).await?.ok_or("the server closed the connection")?;
+                    let received =
+                        session.next(&mut self.log).await?.ok_or("the server closed the connection")?;
                     match received.response {
                         Response::Status { tag: t, status, .. } if t == tag && status == "OK" => break,
                         Response::Status { tag: t, .. } if t == tag => return Err(received.shown),
@@ -196,13 +207,17 @@ impl<'a> Run<'a> {
         let lines = self.pending.remove(&number).unwrap_or_default();
         let at = match end {
             End::Answer(step, _) | End::Close(step) => Some(step),
-            End::Lines => lines.iter().copied().find(|line| mark(line) == Some(Mark::Must)).or(lines.first().copied()),
+            End::Lines => {
+                lines.iter().copied().find(|line| mark(line) == Some(Mark::Must)).or(lines.first().copied())
+            }
         };
         let fault = |what| Fault { step: at, what };
         self.session(number).await.map_err(fault)?;
         let mut received: Vec<Received> = Vec::new();
         loop {
-            if matches!(end, End::Lines) && assign(&lines, &received, &mut self.kept.clone()).missing.is_none() {
+            if matches!(end, End::Lines)
+                && assign(&lines, &received, &mut self.kept.clone()).missing.is_none()
+            {
                 break;
             }
             let (session, _, log) = self.session(number).await.map_err(fault)?;
@@ -239,7 +254,10 @@ impl<'a> Run<'a> {
             return Err(Fault { step: Some(step), what });
         }
         let selecting = received.iter().any(|other| code(&other.response) == Some("UIDVALIDITY"));
-        let extra = received.iter().zip(found.used).find(|(extra, used)| !used && !tolerated(&extra.response, selecting));
+        let extra = received
+            .iter()
+            .zip(found.used)
+            .find(|(extra, used)| !used && !tolerated(&extra.response, selecting));
         match extra {
             Some((extra, _)) => {
                 let step = lines.last().copied();
@@ -321,10 +339,14 @@ fn alike(pattern: &Pattern, response: &Response) -> bool {
     use crate::pattern::Term;
     match (pattern, response) {
         (Pattern::Status { .. }, Response::Status { .. }) => true,
-        (Pattern::Data(terms), Response::Data(values)) => terms.iter().zip(values).take(2).any(|pair| match pair {
-            (Term::Word(want), Value::Atom(got)) => got.parse::<u32>().is_err() && want.eq_ignore_ascii_case(got),
-            _ => false,
-        }),
+        (Pattern::Data(terms), Response::Data(values)) => {
+            terms.iter().zip(values).take(2).any(|pair| match pair {
+                (Term::Word(want), Value::Atom(got)) => {
+                    got.parse::<u32>().is_err() && want.eq_ignore_ascii_case(got)
+                }
+                _ => false,
+            })
+        }
         _ => false,
     }
 }
@@ -340,7 +362,8 @@ fn tolerated(response: &Response, selecting: bool) -> bool {
     match response {
         Response::Status { tag, status, .. } => tag == "*" && status == "OK",
         Response::Data(values) => {
-            let word = |at: usize| values.get(at).and_then(Value::atom).unwrap_or_default().to_ascii_uppercase();
+            let word =
+                |at: usize| values.get(at).and_then(Value::atom).unwrap_or_default().to_ascii_uppercase();
             matches!(word(0).as_str(), "CAPABILITY" | "FLAGS")
                 || word(1) == "RECENT"
                 || (selecting && word(1) == "EXISTS")

@@ -110,7 +110,11 @@ impl Script {
     ///
     /// # Errors
     /// The first line that is not in the script's format.
-    pub fn parse(name: &str, text: &str, fixtures: impl Fn(&str) -> Option<String>) -> Result<Self, ScriptError> {
+    pub fn parse(
+        name: &str,
+        text: &str,
+        fixtures: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ScriptError> {
         let mut reader = Reader { lines: text.lines().collect(), at: 0 };
         let fail = |line, what| ScriptError { script: name.to_owned(), line, what };
         let mut script = Self {
@@ -218,7 +222,9 @@ fn state(value: &str) -> Result<State, String> {
         None if value == "authenticated" => Ok(State::Authenticated),
         Some(("selected", mailbox)) => Ok(State::Selected(format!("SELECT {mailbox}"))),
         Some(("examined", mailbox)) => Ok(State::Selected(format!("EXAMINE {mailbox}"))),
-        _ => Err(format!("state `{value}` is neither none, authenticated, selected MAILBOX nor examined MAILBOX")),
+        _ => Err(format!(
+            "state `{value}` is neither none, authenticated, selected MAILBOX nor examined MAILBOX"
+        )),
     }
 }
 
@@ -259,7 +265,13 @@ impl<'a> Reader<'a> {
         Err(format!("no line `{}` ends the block", end.trim()))
     }
 
-    fn step(&mut self, (who, session): (char, u8), rest: &str, line: usize, text: &str) -> Result<Step, String> {
+    fn step(
+        &mut self,
+        (who, session): (char, u8),
+        rest: &str,
+        line: usize,
+        text: &str,
+    ) -> Result<Step, String> {
         let act = match who {
             'C' => Act::Send(self.parts(rest.strip_prefix(' ').unwrap_or(rest))?),
             'X' => Act::Close,
@@ -338,7 +350,10 @@ mod tests {
             "C: a1 APPEND x {{{\nSubject: y\n\nz}}} {{{+lit}}}\nS2:? * OK <n>\nX: closes\n",
         ))
         .unwrap();
-        assert_eq!((script.folder(), script.rfc.as_str(), script.requirements.len()), ("a", "3501 §6.3.1", 2));
+        assert_eq!(
+            (script.folder(), script.rfc.as_str(), script.requirements.len()),
+            ("a", "3501 §6.3.1", 2)
+        );
         let setup = Setup {
             fixture: "{\"a\":\n1}\n".into(),
             needs: vec!["IDLE".into(), "ID".into()],

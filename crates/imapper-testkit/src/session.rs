@@ -78,7 +78,11 @@ impl Session {
                 return Ok(Some(Received { shown: shown(line), response }));
             }
             if self.closed {
-                return if self.buffer.is_empty() { Ok(None) } else { Err("half a response, then the end".into()) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err("half a response, then the end".into())
+                };
             }
             if self.buffer.len() > MAX_RESPONSE {
                 return Err("a response without an end".into());
@@ -94,7 +98,12 @@ impl Session {
 
     /// Sends a `C:` line. A literal that synchronizes waits for `+`; when something else answers, the
     /// rest is not sent (RFC 3501 §7.5) and the answer is left for the next `S:` line.
-    pub(crate) async fn send(&mut self, parts: &[Part], kept: &Kept, log: &mut Transcript) -> Result<(), String> {
+    pub(crate) async fn send(
+        &mut self,
+        parts: &[Part],
+        kept: &Kept,
+        log: &mut Transcript,
+    ) -> Result<(), String> {
         let mut line = Vec::new();
         for part in parts {
             match part {
@@ -202,22 +211,21 @@ fn filled(text: &[u8], kept: &Kept) -> Result<Vec<u8>, String> {
         rest = &rest[open..];
         let inner = rest.iter().position(|&b| b == b'>').map(|close| lossy(&rest[1..close]));
         let octets = match inner.as_deref() {
-            Some(inner) if inner.starts_with('=') => {
-                Some(kept.get(&inner[1..]).cloned().ok_or_else(|| format!("nothing was kept as `{}`", &inner[1..]))?)
-            }
+            Some(inner) if inner.starts_with('=') => Some(
+                kept.get(&inner[1..])
+                    .cloned()
+                    .ok_or_else(|| format!("nothing was kept as `{}`", &inner[1..]))?,
+            ),
             Some(inner) if inner.starts_with("raw:") => Some(hex(&inner[4..])?),
             Some(inner) if inner.starts_with("rep:") => Some(repeated(&inner[4..])?),
             _ => None,
         };
-        match (octets, inner) {
-            (Some(octets), Some(inner)) => {
-                out.extend(octets);
-                rest = &rest[inner.len() + 2..];
-            }
-            _ => {
-                out.push(b'<');
-                rest = &rest[1..];
-            }
+        if let (Some(octets), Some(inner)) = (octets, inner) {
+            out.extend(octets);
+            rest = &rest[inner.len() + 2..];
+        } else {
+            out.push(b'<');
+            rest = &rest[1..];
         }
     }
     out.extend(rest);
@@ -226,7 +234,9 @@ fn filled(text: &[u8], kept: &Kept) -> Result<Vec<u8>, String> {
 
 fn hex(digits: &str) -> Result<Vec<u8>, String> {
     let bytes = digits.split(' ').filter(|pair| !pair.is_empty()).map(|pair| u8::from_str_radix(pair, 16));
-    bytes.collect::<Result<_, _>>().map_err(|_| format!("`{digits}` are no octets in hexadecimal, as in `0d ff`"))
+    bytes
+        .collect::<Result<_, _>>()
+        .map_err(|_| format!("`{digits}` are no octets in hexadecimal, as in `0d ff`"))
 }
 
 fn repeated(what: &str) -> Result<Vec<u8>, String> {
@@ -260,7 +270,10 @@ mod tests {
         let filled = |text: &str| filled(text.as_bytes(), &kept).map(|octets| lossy(&octets));
         assert_eq!(filled("UID FETCH <=uid>:*").as_deref(), Ok("UID FETCH 7:*"));
         assert_eq!(filled("<raw:41 0d><rep:ab:3>").as_deref(), Ok("A\rababab"));
-        assert_eq!(filled("Message-ID: <a@b> < BODY[]<0.5>").as_deref(), Ok("Message-ID: <a@b> < BODY[]<0.5>"));
+        assert_eq!(
+            filled("Message-ID: <a@b> < BODY[]<0.5>").as_deref(),
+            Ok("Message-ID: <a@b> < BODY[]<0.5>")
+        );
         assert!(filled("<=none>").is_err());
         assert!(filled("<raw:zz>").is_err());
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-
 fn files(ending: &str) -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let mut open: Vec<PathBuf> = vec![root.clone()];
@@ -40,7 +39,16 @@ fn every_fixture_is_json_and_every_title_is_there_once() {
     let mut titles = BTreeSet::new();
     for script in imapper_testkit::scripts().unwrap() {
         let fixture: Result<serde_json::Value, _> = serde_json::from_str(&script.setup.fixture);
-        assert!(fixture.is_ok_and(|fixture| fixture.is_object()), "{}: the fixture is no JSON object", script.name);
-        assert!(titles.insert(script.title.clone()), "{}: its title is another's: {}", script.name, script.title);
+        assert!(
+            fixture.is_ok_and(|fixture| fixture.is_object()),
+            "{}: the fixture is no JSON object",
+            script.name
+        );
+        assert!(
+            titles.insert(script.title.clone()),
+            "{}: its title is another's: {}",
+            script.name,
+            script.title
+        );
     }
 }

@@ -36,8 +36,10 @@ async fn untagged_responses_come_in_any_order_up_to_the_answer() {
     let dialogue = "C: a1 X\nS: * 2 EXISTS\nS:? * 9 EXISTS\nS: * SEARCH 1\nS: a1 OK\n";
     passes(dialogue, talk(&[("a1 X\r\n", "* SEARCH 1\r\n* 2 EXISTS\r\na1 OK x\r\n")])).await;
     fails(dialogue, talk(&[("a1 X\r\n", "* SEARCH 1\r\na1 OK x\r\n")]), 2, "did not come").await;
-    fails(dialogue, talk(&[("a1 X\r\n", "* SEARCH 2\r\n* 2 EXISTS\r\na1 OK x\r\n")]), 4, "came: * SEARCH 2").await;
-    fails(dialogue, talk(&[("a1 X\r\n", "* SEARCH 1\r\n* 2 EXISTS\r\na1 NO x\r\n")]), 5, "NO instead of OK").await;
+    fails(dialogue, talk(&[("a1 X\r\n", "* SEARCH 2\r\n* 2 EXISTS\r\na1 OK x\r\n")]), 4, "came: * SEARCH 2")
+        .await;
+    fails(dialogue, talk(&[("a1 X\r\n", "* SEARCH 1\r\n* 2 EXISTS\r\na1 NO x\r\n")]), 5, "NO instead of OK")
+        .await;
     fails(dialogue, talk(&[("a1 X\r\n", "* SEARCH 1\r\n* 2 EXISTS\r\na2 OK x\r\n")]), 5, "`a2`").await;
 }
 
@@ -47,7 +49,12 @@ async fn what_no_line_asks_for_fails_unless_servers_may_always_say_it() {
     let free = "* OK hello\r\n* 0 RECENT\r\n* FLAGS (a)\r\n* CAPABILITY IMAP4rev1\r\na1 OK x\r\n";
     passes(dialogue, talk(&[("a1", free)])).await;
     passes(dialogue, talk(&[("a1", "* 5 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\na1 OK x\r\n")])).await;
-    for wrong in ["* 5 EXISTS\r\na1 OK x\r\n", "* BYE x\r\na1 OK x\r\n", "* NO x\r\na1 OK x\r\n", "* 1 EXPUNGE\r\na1 OK x\r\n"] {
+    for wrong in [
+        "* 5 EXISTS\r\na1 OK x\r\n",
+        "* BYE x\r\na1 OK x\r\n",
+        "* NO x\r\na1 OK x\r\n",
+        "* 1 EXPUNGE\r\na1 OK x\r\n",
+    ] {
         let failure = play(dialogue, talk(&[("a1", wrong)])).await.expect_err(wrong);
         assert!(failure.what.contains("without being asked for"), "{failure}");
     }
@@ -118,7 +125,13 @@ async fn the_end_of_a_connection() {
     let dialogue = "C: a1 LOGOUT\nS: * BYE\nS: a1 OK\nX:\n";
     passes(dialogue, talk(&[("a1", "* BYE x\r\na1 OK x\r\n"), ("", "close")])).await;
     fails("C: a1 X\nS: a1 OK\n", talk(&[("a1", "close")]), 2, "closed").await;
-    fails(dialogue, talk(&[("a1", "* BYE x\r\na1 OK x\r\n* OK x\r\na2 OK x\r\n"), ("", "close")]), 4, "too early").await;
+    fails(
+        dialogue,
+        talk(&[("a1", "* BYE x\r\na1 OK x\r\n* OK x\r\na2 OK x\r\n"), ("", "close")]),
+        4,
+        "too early",
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +140,8 @@ async fn a_silent_server_costs_the_time_limit_and_no_more() {
     let failure = run_script_within(&waits, &Fake(talk(&[])), Duration::from_secs(3)).await.unwrap_err();
     assert_eq!((failure.line, failure.what.contains("before the time was over")), (4, true), "{failure}");
     let stays = script("C: a1 X\nS: a1 OK\nX:\n");
-    let failure = run_script_within(&stays, &Fake(talk(&[("a1", "a1 OK x\r\n")])), Duration::from_secs(3)).await;
+    let failure =
+        run_script_within(&stays, &Fake(talk(&[("a1", "a1 OK x\r\n")])), Duration::from_secs(3)).await;
     assert_eq!(failure.unwrap_err().line, 5);
 }
 
@@ -137,7 +151,8 @@ async fn greetings() {
     fails("C: a1 X\nS: a1 OK\n", vec![vec![("", "* BYE x\r\n")]], 1, "greeting").await;
     let state = "state: selected INBOX\nC: a1 X\nS: a1 OK\n";
     let login = ("LOGIN \"testuser\" \"testpass\"\r\n", "state-1 OK x\r\n");
-    passes(state, talk(&[login, ("SELECT INBOX", "* 3 EXISTS\r\nstate-2 OK x\r\n"), ("a1", "a1 OK x\r\n")])).await;
+    passes(state, talk(&[login, ("SELECT INBOX", "* 3 EXISTS\r\nstate-2 OK x\r\n"), ("a1", "a1 OK x\r\n")]))
+        .await;
     fails(state, talk(&[login, ("SELECT INBOX", "state-2 NO x\r\n")]), 2, "state-2 NO").await;
 }
 

@@ -79,17 +79,30 @@ fn base64(body: &[u8]) -> Vec<u8> {
             _ => {}
         }
     };
-    for &b in body {
-        let value = BASE64.get(usize::from(b)).copied().unwrap_or(0xff);
-        if value < 64 {
-            bits = bits << 6 | u32::from(value);
-            count += 1;
-            if count == 4 {
-                let [_, a, b, c] = bits.to_be_bytes();
-                out.extend([a, b, c]);
-                (bits, count) = (0, 0);
+    let value = |b: u8| BASE64.get(usize::from(b)).copied().unwrap_or(0xff);
+    let mut rest = body;
+    while let [first, tail @ ..] = rest {
+        // Whole quanta are nearly all there is.
+        if let ([a, b, c, d, tail @ ..], 0) = (rest, count) {
+            let quantum = [a, b, c, d].map(|b| value(*b));
+            if quantum.iter().all(|v| *v < 64) {
+                let bits = quantum.iter().fold(0, |bits, v| bits << 6 | u32::from(*v));
+                let [_, octets @ ..] = bits.to_be_bytes();
+                out.extend(octets);
+                rest = tail;
+                continue;
             }
-        } else if b == b'=' {
+        }
+        rest = tail;
+        if value(*first) < 64 {
+            bits = bits << 6 | u32::from(value(*first));
+            count += 1;
+        }
+        if count == 4 {
+            let [_, octets @ ..] = bits.to_be_bytes();
+            out.extend(octets);
+            (bits, count) = (0, 0);
+        } else if *first == b'=' {
             flush(&mut out, bits, count);
             (bits, count) = (0, 0);
         }
@@ -123,23 +136,30 @@ fn quoted_printable(body: &[u8]) -> Vec<u8> {
 
 /// `=41` to `A`; in encoded words `_` is a space (RFC 2047 §4.2).
 fn escapes(text: &[u8], out: &mut Vec<u8>, in_word: bool) {
-    let hex = |b: Option<&u8>| b.and_then(|&b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-    let mut i = 0;
-    while let Some(&b) = text.get(i) {
-        i += 1;
-        match b {
-            b'=' => {
-                if let (Some(high), Some(low)) = (hex(text.get(i)), hex(text.get(i + 1))) {
-                    out.push(high << 4 | low);
-                    i += 2;
-                } else {
-                    out.push(b);
-                }
-            }
-            b'_' if in_word => out.push(b' '),
-            _ => out.push(b),
+    let hex = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let put = |out: &mut Vec<u8>, plain: &[u8]| {
+        if in_word {
+            out.extend(plain.iter().map(|&b| if b == b'_' { b' ' } else { b }));
+        } else {
+            out.extend_from_slice(plain);
         }
+    };
+    let mut rest = text;
+    while let Some((plain, escape)) = memchr::memchr(b'=', rest).and_then(|at| rest.split_at_checked(at)) {
+        put(out, plain);
+        rest = match escape {
+            [_, high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                tail
+            }
+            [equals, tail @ ..] => {
+                out.push(*equals);
+                tail
+            }
+            [] => escape,
+        };
     }
+    put(out, rest);
 }
 
 /// Whether [`decode_charset`] knows this name (SEARCH CHARSET, RFC 3501 §6.4.4).
@@ -273,6 +293,7 @@ mod tests {
         assert_eq!(decode("SGVs\r\nbG 8", Encoding::Base64), "Hello");
         assert_eq!(decode("SGk=IQ==\r\nSGk", Encoding::Base64), "Hi!Hi");
         assert_eq!(decode("=====!", Encoding::Base64), "");
+        assert_eq!(decode("S-GVsbG8sIH-dvcmxkIQ", Encoding::Base64), "Hello, world!");
     }
 
     #[test]
@@ -311,6 +332,7 @@ mod tests {
             ("=?ISO-8859-1?Q?a_b?=", "a b"),
             ("=?ISO-8859-1?Q?a?= =?ISO-8859-2?Q?_b?=", "a b"),
             ("=?utf-8*en?B?w6k=?=", "é"),
+            ("=?utf-8?q?=5F_=zz=4?=", "_ =zz=4"),
         ] {
             assert_eq!(decode_header_value(raw.as_bytes()), text, "{raw}");
         }

@@ -198,18 +198,28 @@ impl Hub {
     /// Refreshes unless the table has come that far: what a command calls that has just made the change of
     /// that mod-sequence.
     pub async fn refresh_to(&self, modseq: ModSeq) -> Result<()> {
-        if self.has_modseqs() && self.modseq() >= modseq { Ok(()) } else { self.refresh().await }
+        self.refresh_unless(|state| self.has_modseqs() && state.modseq >= modseq).await
     }
 
     /// Brings the table up to what the storage holds when this is called, or newer. A mailbox that is no
     /// longer there is no error, but [`Hub::is_gone`].
     pub async fn refresh(&self) -> Result<()> {
-        let came_at = self.state().begun;
+        self.refresh_unless(|_| false).await
+    }
+
+    async fn refresh_unless(&self, enough: impl Fn(&State) -> bool) -> Result<()> {
+        let came_at = {
+            let state = self.state();
+            if enough(&state) {
+                return Ok(());
+            }
+            state.begun
+        };
         // Never closed; an error would only mean that nobody waits for turns any more.
         let _turn = self.turn.acquire().await.ok();
         let (since, number) = {
             let mut state = self.state();
-            if state.gone || state.done > came_at {
+            if state.gone || state.done > came_at || enough(&state) {
                 return Ok(());
             }
             state.begun += 1;
@@ -473,7 +483,25 @@ pub(super) mod tests {
             });
         }
 
+        /// What a storage must not do.
+        pub(in crate::session) fn bring_back(&self, uid: Uid) {
+            self.change(|truth, modseq| {
+                truth.vanished.retain(|(_, gone)| *gone != uid);
+                truth.rows.insert(uid, (modseq, Flags::default()));
+            });
+        }
+
         pub(in crate::session) fn store(&self, change: &FlagChange) -> Stored {
+            let unchanged = {
+                let truth = lock(&self.truth);
+                let mut rows = truth.rows.iter().filter(|(uid, _)| change.uids.contains(**uid));
+                let uids = rows.clone().map(|(uid, _)| *uid).collect();
+                let same = rows.all(|(_, row)| change.op.apply(&row.1) == row.1);
+                same.then_some(Stored { unchanged: uids, modseq: truth.modseq, ..Stored::default() })
+            };
+            if let Some(stored) = unchanged {
+                return stored;
+            }
             self.change(|truth, modseq| {
                 let mut stored = Stored { modseq, ..Stored::default() };
                 for (uid, row) in truth.rows.iter_mut().filter(|(uid, _)| change.uids.contains(**uid)) {

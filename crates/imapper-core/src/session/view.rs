@@ -342,3 +342,428 @@ impl View {
         pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hub::tests::{Model, mbox, open, uid};
+    use super::super::hub::{Hub, Hubs};
+    use super::*;
+    use crate::storage::{FlagChange, ModSeqs, Storage as _};
+    use crate::types::{Flags, SystemFlags};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+    use std::sync::atomic::Ordering;
+
+    fn seqs(pairs: &[(u32, u32)]) -> SequenceSet {
+        // 0 stands for `*`.
+        let number = |number: u32| (number > 0).then_some(number);
+        SequenceSet::from_pairs(pairs.iter().map(|&(a, b)| (number(a), number(b))).collect())
+    }
+
+    fn uids(numbers: &[u32]) -> UidSet {
+        numbers.iter().map(|number| uid(*number)).collect()
+    }
+
+    fn seq(number: u32) -> Seq {
+        Seq::new(number).unwrap()
+    }
+
+    fn expunge(number: u32, of: u32) -> Update {
+        Update::Expunge { seq: seq(number), uid: uid(of) }
+    }
+
+    fn flags(number: u32, of: u32) -> Update {
+        Update::Flags { seq: seq(number), uid: uid(of) }
+    }
+
+    fn add(flag: SystemFlag) -> FlagOp {
+        FlagOp::Add(flag.into())
+    }
+
+    fn change(uids: UidSet, op: &FlagOp) -> FlagChange {
+        FlagChange { uids, op: op.clone(), unchanged_since: None }
+    }
+
+    async fn select(messages: u32) -> (Arc<Model>, Arc<Hub>, View) {
+        let model = Model::new(ModSeqs::Full, messages);
+        let hub = open(&Hubs::new(), &model).await.unwrap();
+        let view = View::open(hub.clone(), false).await.unwrap();
+        (model, hub, view)
+    }
+
+    #[tokio::test]
+    async fn removals_wait_and_numbers_stay() {
+        let (model, hub, mut view) = select(5).await;
+        model.remove(&uids(&[2, 4]));
+        model.add_all(1);
+        model.store(&change(uids(&[5]), &add(SystemFlag::Seen)));
+        hub.refresh().await.unwrap();
+        view.claim().await.unwrap();
+        assert_eq!(view.sync(Removals::Hold), [Update::Exists(6), Update::Recent(6), flags(5, 5)]);
+        assert_eq!(view.held(), &uids(&[2, 4]));
+        assert_eq!(view.uid_at(seq(2)), Some(uid(2)));
+        assert_eq!(view.resolve_seqs(&seqs(&[(4, 0)])), Ok(uids(&[4, 5, 6])));
+        assert_eq!(view.sync(Removals::Hold), []);
+        model.remove(&uids(&[6]));
+        hub.refresh().await.unwrap();
+        assert_eq!(
+            view.sync(Removals::Tell),
+            [expunge(6, 6), expunge(4, 4), expunge(2, 2), Update::Recent(3)]
+        );
+        assert_eq!(view.seq_of(uid(5)), Some(seq(3)));
+        assert!(view.held().is_empty() && view.told().is_same(&hub.table()));
+        assert!(!view.is_behind());
+    }
+
+    #[tokio::test]
+    async fn sets_are_resolved_by_what_was_told() {
+        let (model, hub, mut view) = select(9).await;
+        model.remove(&uids(&[1, 4, 9]));
+        hub.refresh().await.unwrap();
+        view.sync(Removals::Tell);
+        model.add_all(1);
+        hub.refresh().await.unwrap();
+        // Told are 2, 3, 5, 6, 7, 8. UID 10 is there, but not told yet.
+        for (set, expected) in [
+            (&[(1, 0)][..], Ok(&[2, 3, 5, 6, 7, 8][..])),
+            (&[(1, 6)], Ok(&[2, 3, 5, 6, 7, 8])),
+            (&[(0, 5)], Ok(&[7, 8])),
+            (&[(0, 0)], Ok(&[8])),
+            (&[(3, 2), (3, 3)], Ok(&[3, 5])),
+            (&[(7, 7)], Err(BadSeq)),
+            (&[(1, 1), (5, 4_294_967_295)], Err(BadSeq)),
+            (&[(7, 0)], Err(BadSeq)),
+        ] {
+            assert_eq!(view.resolve_seqs(&seqs(set)), expected.map(uids), "{set:?}");
+        }
+        for (set, expected) in [
+            (&[(1, 0)][..], &[2, 3, 5, 6, 7, 8][..]),
+            (&[(1, 4_294_967_295)], &[2, 3, 5, 6, 7, 8]),
+            (&[(4, 4), (9, 10)], &[]),
+            (&[(559, 0)], &[8]),
+            (&[(6, 4)], &[5, 6]),
+        ] {
+            assert_eq!(view.resolve_uids(&seqs(set)), uids(expected), "{set:?}");
+        }
+        let (_, _, view) = select(0).await;
+        assert_eq!(view.resolve_seqs(&seqs(&[(0, 0)])), Err(BadSeq));
+        assert_eq!(view.resolve_seqs(&seqs(&[(1, 0)])), Err(BadSeq));
+        assert_eq!(view.resolve_uids(&seqs(&[(1, 0)])), UidSet::new());
+        assert_eq!(view.first_unseen(), None);
+    }
+
+    #[tokio::test]
+    async fn a_silent_store_hides_only_its_own_change() {
+        let (model, hub, mut view) = select(3).await;
+        // Somebody else sets \Flagged on message 2 before this session's silent \Seen on all.
+        model.store(&change(uids(&[2]), &add(SystemFlag::Flagged)));
+        let op = add(SystemFlag::Seen);
+        let stored = model.store(&change(UidSet::all(), &op));
+        view.expect(&op, &stored);
+        assert_eq!(view.first_unseen(), None);
+        // The hub does not know of it yet: nothing old is told.
+        assert_eq!(view.sync(Removals::Hold), []);
+        hub.refresh_to(stored.modseq).await.unwrap();
+        assert_eq!(view.sync(Removals::Hold), [flags(2, 2)]);
+        assert!(view.told().is_same(&hub.table()));
+        // What was so already is told by its mod-sequence, where somebody wants to know that.
+        model.store(&change(uids(&[3]), &add(SystemFlag::Draft)));
+        let op = add(SystemFlag::Draft);
+        let stored = model.store(&change(uids(&[3]), &op));
+        assert_eq!(stored.unchanged, uids(&[3]));
+        view.watch_modseqs(true);
+        view.expect(&op, &stored);
+        hub.refresh().await.unwrap();
+        assert_eq!(view.sync(Removals::Hold), [Update::ModSeq { seq: seq(3), uid: uid(3) }]);
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_retold_is_told_once_unless_it_is_gone() {
+        let (model, hub, mut view) = select(3).await;
+        let stored = model.store(&change(uids(&[1]), &add(SystemFlag::Seen)));
+        model.remove(&uids(&[2]));
+        view.retell(&uids(&[1, 2, 3, 9]));
+        hub.refresh_to(stored.modseq.next()).await.unwrap();
+        assert!(view.is_behind());
+        assert_eq!(view.sync(Removals::Hold), [flags(1, 1), flags(3, 3)]);
+        assert_eq!(view.sync(Removals::Tell), [expunge(2, 2), Update::Recent(2)]);
+        assert_eq!(view.sync(Removals::Tell), []);
+    }
+
+    #[tokio::test]
+    async fn what_fetch_has_told_is_not_told_again() {
+        let (model, hub, mut view) = select(3).await;
+        model.store(&change(UidSet::all(), &add(SystemFlag::Seen)));
+        hub.refresh().await.unwrap();
+        view.catch_up(&uids(&[1]));
+        assert!(view.told().get(seq(1)).unwrap().flags.contains(SystemFlag::Seen));
+        view.told_flags_included(hub.table().get(seq(2)).unwrap().clone());
+        assert_eq!(view.sync(Removals::Hold), [flags(3, 3)]);
+        // A row newer than the hub's table.
+        model.store(&change(uids(&[1]), &add(SystemFlag::Draft)));
+        view.told_flags_included(model.table().get(seq(1)).unwrap().clone());
+        assert_eq!(view.sync(Removals::Hold), []);
+        hub.refresh().await.unwrap();
+        assert_eq!(view.sync(Removals::Hold), []);
+    }
+
+    #[tokio::test]
+    async fn each_message_is_recent_in_one_session_only() {
+        let (model, hub, mut a) = select(3).await;
+        let mut b = View::open(hub.clone(), false).await.unwrap();
+        let examined = View::open(hub.clone(), true).await.unwrap();
+        assert_eq!((a.recent_count(), b.recent_count(), examined.recent_count()), (3, 0, 0));
+        assert_eq!(model.claims.load(Ordering::SeqCst), 1);
+        model.add_all(2);
+        hub.refresh().await.unwrap();
+        b.claim().await.unwrap();
+        a.claim().await.unwrap();
+        assert_eq!(b.sync(Removals::Tell), [Update::Exists(5), Update::Recent(2)]);
+        assert_eq!(a.sync(Removals::Tell), [Update::Exists(5), Update::Recent(3)]);
+        assert!(a.is_recent(uid(3)) && !a.is_recent(uid(4)) && b.is_recent(uid(4)));
+        // Whoever examines takes nothing away.
+        model.add_all(1);
+        hub.refresh().await.unwrap();
+        let examined = View::open(hub.clone(), true).await.unwrap();
+        assert!(examined.is_recent(uid(6)) && examined.recent_count() == 1);
+        a.claim().await.unwrap();
+        assert_eq!(a.sync(Removals::Tell), [Update::Exists(6), Update::Recent(4)]);
+        // A claim reaches up to what the hub has not seen, and is counted then.
+        model.add_all(1);
+        hub.refresh().await.unwrap();
+        model.add_all(1);
+        b.claim().await.unwrap();
+        assert_eq!(b.sync(Removals::Tell), [Update::Exists(8), Update::Recent(4)]);
+        model.claim_recent(&mbox()).await.unwrap();
+        model.remove(&uids(&[4, 7]));
+        hub.refresh().await.unwrap();
+        assert_eq!(b.sync(Removals::Tell), [expunge(7, 7), expunge(4, 4), Update::Recent(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_message_in_the_middle_shifts_no_numbers() {
+        // A storage that lets a UID become visible below others breaks its contract; the client does not suffer.
+        let (model, hub, mut view) = select(3).await;
+        model.remove(&uids(&[2]));
+        hub.refresh().await.unwrap();
+        view.sync(Removals::Tell);
+        model.bring_back(uid(2));
+        hub.refresh().await.unwrap();
+        assert_eq!(hub.table().len(), 3);
+        assert_eq!(view.sync(Removals::Tell), []);
+        assert_eq!((view.exists(), view.uid_at(seq(2))), (2, Some(uid(3))));
+        model.add_all(1);
+        hub.refresh().await.unwrap();
+        view.claim().await.unwrap();
+        assert_eq!(view.sync(Removals::Tell), [Update::Exists(3), Update::Recent(3)]);
+    }
+
+    /// A client that believes what it is told, and nothing else.
+    #[derive(Default)]
+    struct Client {
+        // `None` is what the client has not asked for yet.
+        messages: Vec<Option<Entry>>,
+        recent: u32,
+        removed: HashSet<Uid>,
+    }
+
+    impl Client {
+        fn apply(&mut self, updates: Vec<Update>, view: &View, removals: Removals) {
+            for update in updates {
+                match update {
+                    Update::Expunge { seq, uid } => {
+                        assert_eq!(removals, Removals::Tell);
+                        let message = self.messages.remove(seq.get() as usize - 1);
+                        assert_eq!(message.map(|entry| entry.uid), Some(uid));
+                        self.removed.insert(uid);
+                    }
+                    Update::Exists(count) => {
+                        assert!(count as usize > self.messages.len());
+                        self.messages.resize(count as usize, None);
+                    }
+                    Update::Recent(count) => self.recent = count,
+                    Update::Flags { seq, uid } | Update::ModSeq { seq, uid } => {
+                        assert_eq!(view.uid_at(seq), Some(uid));
+                        let message = &mut self.messages[seq.get() as usize - 1];
+                        let entry = view.told().get(seq).cloned();
+                        let same_flags =
+                            message.as_ref().map(|m| &m.flags) == entry.as_ref().map(|e| &e.flags);
+                        assert!(same_flags || matches!(update, Update::Flags { .. }));
+                        *message = entry;
+                    }
+                }
+            }
+            self.fetch_new(view);
+            self.agree(view);
+        }
+
+        fn fetch_new(&mut self, view: &View) {
+            for (at, message) in self.messages.iter_mut().enumerate().filter(|(_, message)| message.is_none())
+            {
+                *message = view.told().get(seq(u32::try_from(at).unwrap() + 1)).cloned();
+            }
+        }
+
+        fn agree(&self, view: &View) {
+            assert_eq!(self.messages.len(), view.exists() as usize);
+            for ((_, told), known) in view.told().iter().zip(&self.messages) {
+                assert_eq!(Some(told), known.as_ref());
+                assert!(!self.removed.contains(&told.uid));
+            }
+            assert!(self.messages.iter().flatten().is_sorted_by(|a, b| a.uid < b.uid));
+        }
+
+        fn of(&mut self, uids: &UidSet) -> impl Iterator<Item = &mut Entry> {
+            self.messages.iter_mut().flatten().filter(|entry| uids.contains(entry.uid))
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(u32),
+        Change(UidSet, FlagOp),
+        Remove(UidSet),
+        Refresh,
+        Sync(usize, Removals),
+        Store { who: usize, uids: UidSet, op: FlagOp, silent: bool, refresh: bool },
+        Fetch(usize, UidSet, bool),
+    }
+
+    fn any_uids() -> impl Strategy<Value = UidSet> {
+        vec((1..24_u32, 0..4_u32), 1..3).prop_map(|ranges| {
+            let mut uids = UidSet::new();
+            ranges.into_iter().for_each(|(first, more)| uids.insert_range(uid(first), uid(first + more)));
+            uids
+        })
+    }
+
+    fn any_op() -> impl Strategy<Value = FlagOp> {
+        (0..3, 0..4_u8).prop_map(|(kind, bits)| {
+            let flags = Flags::new(SystemFlags::from_bits(bits), []);
+            match kind {
+                0 => FlagOp::Add(flags),
+                1 => FlagOp::Remove(flags),
+                _ => FlagOp::Replace(flags),
+            }
+        })
+    }
+
+    fn any_removals() -> impl Strategy<Value = Removals> {
+        prop_oneof![Just(Removals::Tell), Just(Removals::Hold)]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let store = (0..2_usize, any_uids(), any_op(), any::<bool>(), any::<bool>());
+        prop_oneof![
+            (1..4_u32).prop_map(Step::Append),
+            (any_uids(), any_op()).prop_map(|(uids, op)| Step::Change(uids, op)),
+            any_uids().prop_map(Step::Remove),
+            Just(Step::Refresh),
+            (0..2_usize, any_removals()).prop_map(|(who, removals)| Step::Sync(who, removals)),
+            store.prop_map(|(who, uids, op, silent, refresh)| Step::Store { who, uids, op, silent, refresh }),
+            (0..2_usize, any_uids(), any::<bool>())
+                .prop_map(|(who, uids, rows)| Step::Fetch(who, uids, rows)),
+        ]
+    }
+
+    struct World {
+        model: Arc<Model>,
+        hub: Arc<Hub>,
+        sessions: Vec<(View, Client)>,
+    }
+
+    impl World {
+        async fn new(modseqs: ModSeqs) -> Self {
+            let model = Model::new(modseqs, 8);
+            let hub = open(&Hubs::new(), &model).await.unwrap();
+            let mut sessions = Vec::new();
+            for read_only in [false, true] {
+                let mut view = View::open(hub.clone(), read_only).await.unwrap();
+                view.watch_modseqs(true);
+                let mut client = Client { recent: view.recent_count(), ..Client::default() };
+                client.messages.resize(view.exists() as usize, None);
+                client.fetch_new(&view);
+                sessions.push((view, client));
+            }
+            Self { model, hub, sessions }
+        }
+
+        async fn sync(&mut self, who: usize, removals: Removals) {
+            let (view, client) = &mut self.sessions[who];
+            view.claim().await.unwrap();
+            let updates = view.sync(removals);
+            client.apply(updates, view, removals);
+            assert_eq!(client.recent, view.recent_count());
+            assert!(view.held().is_empty() || removals == Removals::Hold);
+        }
+
+        async fn take(&mut self, step: Step) {
+            match step {
+                Step::Append(count) => self.model.add_all(count),
+                Step::Change(uids, op) => drop(self.model.store(&change(uids, &op))),
+                Step::Remove(uids) => self.model.remove(&uids),
+                Step::Refresh => self.hub.refresh().await.unwrap(),
+                Step::Sync(who, removals) => self.sync(who, removals).await,
+                Step::Store { who, uids, op, silent, refresh } => {
+                    let (view, client) = &mut self.sessions[who];
+                    let uids = view.resolve_uids(&seqs(&[(1, 0)])).intersection(&uids);
+                    let stored = self.model.store(&change(uids.clone(), &op));
+                    if silent {
+                        view.expect(&op, &stored);
+                        let changed = stored.changed.iter().map(|(uid, _)| *uid).collect();
+                        client.of(&stored.unchanged).for_each(|entry| entry.flags = op.apply(&entry.flags));
+                        for entry in client.of(&changed) {
+                            entry.flags = op.apply(&entry.flags);
+                            entry.modseq = stored.modseq;
+                        }
+                        client.agree(view);
+                    } else {
+                        view.retell(&uids);
+                    }
+                    if refresh {
+                        self.hub.refresh_to(stored.modseq).await.unwrap();
+                    }
+                    self.sync(who, Removals::Hold).await;
+                }
+                Step::Fetch(who, uids, rows) => {
+                    let (view, client) = &mut self.sessions[who];
+                    if rows {
+                        let now = self.model.table();
+                        now.iter_uids(&uids).for_each(|(_, entry)| view.told_flags_included(entry.clone()));
+                    } else {
+                        view.catch_up(&uids);
+                    }
+                    for entry in client.of(&uids) {
+                        *entry = view.told().find(entry.uid).unwrap().1.clone();
+                    }
+                    client.agree(view);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn what_a_client_replays_is_what_it_was_told(steps in vec(step(), 1..40), full: bool) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                let mut world = World::new(if full { ModSeqs::Full } else { ModSeqs::None }).await;
+                for step in steps {
+                    world.take(step).await;
+                }
+                world.hub.refresh().await.unwrap();
+                for who in [0, 1] {
+                    world.sync(who, Removals::Hold).await;
+                    world.sync(who, Removals::Tell).await;
+                    let view = &world.sessions[who].0;
+                    assert_eq!(view.told(), &world.model.table());
+                    assert!(view.told().is_same(&world.hub.table()));
+                    assert!(!view.is_behind());
+                }
+            });
+        }
+    }
+}

@@ -91,11 +91,6 @@ pub fn test_folder(folder: &str, server: &dyn Server) {
 /// ```
 #[macro_export]
 macro_rules! script_tests {
-    ($server:expr) => {
-        $crate::script_tests! { @ $server;
-            auth_plain children enable id idle literal logindisabled namespace rfc3501 sasl_ir starttls unselect
-        }
-    };
     (@ $server:expr; $($folder:ident)*) => {
         mod scripts {
             #[allow(unused_imports)]
@@ -111,6 +106,11 @@ macro_rules! script_tests {
             /// The folders that have a test here.
             #[allow(dead_code)]
             pub(crate) const FOLDERS: &[&str] = &[$(stringify!($folder)),*];
+        }
+    };
+    ($server:expr) => {
+        $crate::script_tests! { @ $server;
+            auth_plain children enable id idle literal logindisabled namespace rfc3501 sasl_ir starttls unselect
         }
     };
 }

@@ -28,13 +28,6 @@ fn every_script_is_part_of_the_crate_and_readable() {
 }
 
 #[test]
-fn every_folder_has_a_test() {
-    let text = include_str!("../../src/suite.rs");
-    let list = text.split_once("@ $server;\n").unwrap().1.lines().next().unwrap();
-    assert_eq!(list.split_whitespace().collect::<Vec<_>>(), imapper_testkit::folders());
-}
-
-#[test]
 fn every_fixture_is_json_and_every_title_is_there_once() {
     let mut titles = BTreeSet::new();
     for script in imapper_testkit::scripts().unwrap() {

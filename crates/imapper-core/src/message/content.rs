@@ -155,14 +155,18 @@ fn join_continuations(list: Params) -> Params {
         return list;
     }
     let mut out = Params::with_capacity(list.len());
-    for (name, value) in &list {
+    for (i, (name, value)) in list.iter().enumerate() {
         let Some((base, number, _)) = piece(name) else {
             out.push((name.clone(), value.clone()));
             continue;
         };
+        let is_first = |(n, _): &(Vec<u8>, Vec<u8>)| piece(n).is_some_and(|p| p.0 == base && p.1 == 0);
         if number == 0 {
-            out.push(joined(base, &list));
-        } else if !list.iter().any(|(n, _)| piece(n).is_some_and(|p| p.0 == base && p.1 == 0)) {
+            // Once: else a long value could be repeated with every `name*0`.
+            if !list.iter().take(i).any(is_first) {
+                out.push(joined(base, &list));
+            }
+        } else if !list.iter().any(is_first) {
             out.push((name.clone(), value.clone()));
         }
     }
@@ -199,8 +203,11 @@ fn joined(base: &[u8], list: &Params) -> (Vec<u8>, Vec<u8>) {
     (name, value)
 }
 
-/// `NAME*12` or `NAME*12*` as base, number, and whether it is extended.
+/// `NAME*12` or `NAME*12*` as base, number, and whether it is extended. An absurdly long name is none.
 fn piece(name: &[u8]) -> Option<(&[u8], u32, bool)> {
+    if name.len() > 256 {
+        return None;
+    }
     let (name, extended) = name.strip_suffix(b"*").map_or((name, false), |n| (n, true));
     let star = name.iter().rposition(|&b| b == b'*')?;
     let digits = std::str::from_utf8(name.get(star + 1..)?).ok()?;
@@ -320,10 +327,7 @@ mod tests {
 
     #[test]
     fn odd_continuations_do_no_harm() {
-        assert_eq!(
-            params("; a*1=x; b*0=1; b*2=3; b*0=4; c*=; d*x=1"),
-            ["A*1=x", "B=1", "B=1", "C*=", "D*X=1"]
-        );
+        assert_eq!(params("; a*1=x; b*0=1; b*2=3; b*0=4; c*=; d*x=1"), ["A*1=x", "B=1", "C*=", "D*X=1"]);
         assert_eq!(params("; a*99999999999=x; a*0=y"), ["A*99999999999=x", "A=y"]);
     }
 

@@ -31,7 +31,7 @@ impl Needle {
         if self.ascii {
             self.found_in_octets(text.as_bytes())
         } else {
-            self.finder.find(fold(text).as_bytes()).is_some()
+            !text.is_ascii() && self.finder.find(fold(text).as_bytes()).is_some()
         }
     }
 

@@ -1,6 +1,7 @@
 //! A wire script: its header and its dialogue. The format is told in this crate's README.
 
 use crate::pattern::Pattern;
+use crate::session::literal_size;
 use std::fmt;
 
 /// A script, read and checked.
@@ -105,6 +106,14 @@ pub(crate) enum Part {
     Literal { sync: bool, octets: Vec<u8> },
 }
 
+impl Part {
+    fn size(&self) -> usize {
+        match self {
+            Self::Text(octets) | Self::Literal { octets, .. } => octets.len(),
+        }
+    }
+}
+
 impl Script {
     /// Reads a script. `name` is for messages; `fixtures` finds the text of a fixture by its name.
     ///
@@ -141,6 +150,9 @@ impl Script {
             }
         }
         script.check().map_err(|what| fail(reader.at, what))?;
+        if let Some(line) = script.short_literal() {
+            return Err(fail(line, "the `C:` lines that follow are too short for this literal".into()));
+        }
         Ok(script)
     }
 
@@ -198,6 +210,28 @@ impl Script {
             return Err("a script that reads the greeting can not have `state:`".into());
         }
         Ok(())
+    }
+
+    /// The line of a literal written by hand whose octets do not follow. A literal that is never sent,
+    /// because the server is to refuse it, is none.
+    fn short_literal(&self) -> Option<usize> {
+        for (at, step) in self.steps.iter().enumerate() {
+            let Act::Send(parts) = &step.act else { continue };
+            let Some(Part::Text(text)) = parts.last() else { continue };
+            let Some(size) = literal_size(text) else { continue };
+            let mut followed = 0;
+            for next in self.steps[at + 1..].iter().filter(|next| next.session == step.session) {
+                match &next.act {
+                    Act::Send(parts) => followed += parts.iter().map(Part::size).sum::<usize>() + 2,
+                    Act::Expect(_, Pattern::Continue(_)) => {}
+                    Act::Expect(..) | Act::Close => break,
+                }
+            }
+            if followed > 0 && followed < size {
+                return Some(step.line);
+            }
+        }
+        None
     }
 
     /// The folder that the script lies in: the feature.
@@ -399,6 +433,7 @@ mod tests {
             ("title: T\nC: x\n", 2),
             ("title: T\nrfc: 1\nstate: authenticated\nS: * OK\n", 4),
             ("title: T\nrfc: 1\nstate: odd\n", 3),
+            ("title: T\nrfc: 1\nC: a LOGIN {9}\nS: +\nC: short\nS: a OK\n", 3),
         ] {
             match parse(text) {
                 Err(error) => assert_eq!(error.line, line, "{error}"),

@@ -196,7 +196,8 @@ fn is_text(buffer: &[u8]) -> bool {
     first == b"+" || matches!(words.next(), Some(b"OK" | b"NO" | b"BAD" | b"BYE" | b"PREAUTH"))
 }
 
-fn literal_size(line: &[u8]) -> Option<usize> {
+/// The size of a literal that a line announces at its end.
+pub(crate) fn literal_size(line: &[u8]) -> Option<usize> {
     let inner = line.strip_suffix(b"}")?;
     let open = inner.iter().rposition(|&b| b == b'{')?;
     std::str::from_utf8(&inner[open + 1..]).ok()?.parse().ok()

@@ -633,7 +633,9 @@ mod tests {
     fn any_uids() -> impl Strategy<Value = UidSet> {
         vec((1..24_u32, 0..4_u32), 1..3).prop_map(|ranges| {
             let mut uids = UidSet::new();
-            ranges.into_iter().for_each(|(first, more)| uids.insert_range(uid(first), uid(first + more)));
+            for (first, more) in ranges {
+                uids.insert_range(uid(first), uid(first + more));
+            }
             uids
         })
     }

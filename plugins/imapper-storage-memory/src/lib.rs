@@ -1,1 +1,18 @@
-//! imapper-storage-memory
+#![doc = include_str!("../README.md")]
+
+mod account;
+mod body;
+mod copy;
+mod dump;
+mod facets;
+pub mod fixture;
+mod load;
+mod log;
+mod mailbox;
+mod memory;
+mod storage;
+mod tree;
+
+pub use dump::Dump;
+pub use fixture::{Fixture, FixtureError, FixtureNamespace, NamespaceKind};
+pub use memory::{Builder, Memory};

@@ -33,6 +33,11 @@ pub trait Extension: Send + Sync {
         &[]
     }
 
+    /// The extensions beside which it can't be on, by name.
+    fn excludes(&self) -> &[&'static str] {
+        &[]
+    }
+
     /// Fills its slots.
     fn install(&self, registry: &mut Registry);
 }
@@ -60,6 +65,14 @@ pub enum RegistryError {
         extension: &'static str,
         /// What it needs.
         missing: &'static str,
+    },
+    /// Two extensions that can't both be on.
+    #[error("{extension} and {other} can't both be on")]
+    Excluded {
+        /// The extension.
+        extension: &'static str,
+        /// The one beside which it can't be on.
+        other: &'static str,
     },
     /// The same extension twice.
     #[error("extension {0} is there twice")]
@@ -111,7 +124,7 @@ pub struct Registry {
     error: Option<RegistryError>,
     pub(crate) capabilities: Vec<(String, Option<Availability>)>,
     pub(crate) commands: HashMap<&'static str, (&'static str, Row)>,
-    wraps: Vec<(&'static str, &'static str, Box<dyn FnOnce(Run) -> Run + Send>)>,
+    wraps: Vec<(&'static str, &'static str, Box<dyn FnOnce(Run) -> Run + Send + Sync>)>,
     pub(crate) filters: Vec<Arc<dyn Filter>>,
     pub(crate) enables: Words<dyn Enabling>,
     pub(crate) fetch_items: Words<dyn FetchItem>,
@@ -180,6 +193,9 @@ impl Registry {
             }
             if let Some(missing) = extension.requires().iter().find(|name| !names.contains(name)) {
                 return Err(RegistryError::Missing { extension: extension.name(), missing });
+            }
+            if let Some(other) = extension.excludes().iter().find(|name| names.contains(name)) {
+                return Err(RegistryError::Excluded { extension: extension.name(), other });
             }
         }
         let mut waiting: Vec<&Box<dyn Extension>> = extensions.iter().collect();
@@ -258,7 +274,7 @@ impl Registry {
 
     /// Puts another handler in a command's place, which gets the one before it. Happens when all extensions
     /// are installed, so that their order does not matter for whether the command is there.
-    pub fn wrap(&mut self, command: &'static str, wrap: impl FnOnce(Run) -> Run + Send + 'static) {
+    pub fn wrap(&mut self, command: &'static str, wrap: impl FnOnce(Run) -> Run + Send + Sync + 'static) {
         self.wraps.push((self.owner, command, Box::new(wrap)));
     }
 
@@ -401,5 +417,11 @@ impl Registry {
     /// The SASL mechanism of that name, in any case.
     pub fn find_mechanism(&self, name: &str) -> Option<&Arc<dyn Mechanism>> {
         self.mechanisms.get(name)
+    }
+
+    /// The word of ENABLE, in any case: as it is told, and what it turns.
+    pub fn find_enabling(&self, word: &str) -> Option<(&'static str, &Arc<dyn Enabling>)> {
+        let name = self.enables.names().iter().find(|name| name.eq_ignore_ascii_case(word))?;
+        Some((name, self.enables.get(name)?))
     }
 }

@@ -1,0 +1,157 @@
+//! The list of the extensions: one line each.
+
+use imapper_core::registry::Extension;
+
+use crate::{
+    AuthPlain, Children, Enable, Id, IdFields, Idle, LiteralMinus, LiteralPlus, LoginDisabled, Namespace, SaslIr,
+    StartTls, Unselect,
+};
+use crate::{
+    auth_plain, children, enable, id, idle, literal, logindisabled, namespace, sasl_ir, starttls, unselect,
+};
+
+/// What the extensions can be told.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Whether the extension was asked for by its name, and is not just one of the standard ones.
+    /// LOGINDISABLED holds for clients on this machine then too.
+    pub named: bool,
+    /// What ID says of the server; `None` is its name and version.
+    pub id: Option<IdFields>,
+}
+
+impl Options {
+    /// For extensions that were asked for by name, or for the standard ones.
+    pub fn new(named: bool) -> Self {
+        Self { named, ..Self::default() }
+    }
+
+    /// With what ID says of the server.
+    #[must_use]
+    pub fn id(mut self, fields: IdFields) -> Self {
+        self.id = Some(fields);
+        self
+    }
+}
+
+/// An extension that this crate holds.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its name: the capability.
+    pub name: &'static str,
+    /// Other names by which it may be asked for: those of the original imapper.
+    pub aliases: &'static [&'static str],
+    /// Whether it is on where nobody has chosen.
+    pub standard: bool,
+    /// The words of the wire that are gone when it is off.
+    pub words: &'static [&'static str],
+    make: fn(&Options) -> Box<dyn Extension>,
+}
+
+impl Entry {
+    /// Makes the extension.
+    pub fn extension(&self, options: &Options) -> Box<dyn Extension> {
+        (self.make)(options)
+    }
+}
+
+/// Shorter, so that each extension is a line.
+const fn entry(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    standard: bool,
+    words: &'static [&'static str],
+    make: fn(&Options) -> Box<dyn Extension>,
+) -> Entry {
+    Entry { name, aliases, standard, words, make }
+}
+
+// Keep it sorted by name.
+const ENTRIES: &[Entry] = &[
+    entry("AUTH=PLAIN", &["AUTH-PLAIN"], true, auth_plain::WORDS, |_| Box::new(AuthPlain)),
+    entry("CHILDREN", &[], true, children::WORDS, |_| Box::new(Children)),
+    entry("ENABLE", &[], true, enable::WORDS, |_| Box::new(Enable)),
+    entry("ID", &[], true, id::WORDS, |options| {
+        Box::new(Id::new(options.id.clone().unwrap_or_else(IdFields::imapper)))
+    }),
+    entry("IDLE", &[], true, idle::WORDS, |_| Box::new(Idle)),
+    entry("LITERAL+", &["LITERALPLUS"], true, literal::WORDS.split_at(1).0, |_| Box::new(LiteralPlus)),
+    entry("LITERAL-", &["LITERALMINUS"], false, literal::WORDS.split_at(1).1, |_| Box::new(LiteralMinus)),
+    entry("LOGINDISABLED", &[], true, logindisabled::WORDS, |options| {
+        Box::new(LoginDisabled { on_loopback: options.named })
+    }),
+    entry("NAMESPACE", &[], true, namespace::WORDS, |_| Box::new(Namespace)),
+    entry("SASL-IR", &[], true, sasl_ir::WORDS, |_| Box::new(SaslIr)),
+    entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),
+    entry("UNSELECT", &[], true, unselect::WORDS, |_| Box::new(Unselect)),
+];
+
+/// Every extension, by name.
+pub fn all() -> Vec<Entry> {
+    ENTRIES.to_vec()
+}
+
+/// The extension of that name or alias, in any case.
+pub fn find(id: &str) -> Option<Entry> {
+    let is_called = |entry: &&Entry| {
+        let mut names = std::iter::once(&entry.name).chain(entry.aliases);
+        names.any(|name| name.eq_ignore_ascii_case(id))
+    };
+    ENTRIES.iter().find(is_called).copied()
+}
+
+/// The extensions that are on where nobody has chosen.
+pub fn standard() -> Vec<Box<dyn Extension>> {
+    let options = Options::default();
+    ENTRIES.iter().filter(|entry| entry.standard).map(|entry| entry.extension(&options)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_has_the_name_of_its_extension_and_no_other_has_it() {
+        let mut names: Vec<&str> = Vec::new();
+        for entry in all() {
+            assert_eq!(entry.extension(&Options::default()).name(), entry.name);
+            assert!(entry.words.contains(&entry.name), "{}", entry.name);
+            names.extend(std::iter::once(&entry.name).chain(entry.aliases));
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(all().is_sorted_by_key(|entry| entry.name));
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_by_those_of_the_original() {
+        let found = |id: &str| find(id).map(|entry| entry.name);
+        for (id, name) in [
+            ("idle", "IDLE"),
+            ("AUTH-PLAIN", "AUTH=PLAIN"),
+            ("auth=plain", "AUTH=PLAIN"),
+            ("LiteralPlus", "LITERAL+"),
+            ("literal-", "LITERAL-"),
+        ] {
+            assert_eq!(found(id), Some(name));
+        }
+        for id in ["", "PLAIN", "LITERAL", "IDLE "] {
+            assert_eq!(found(id), None);
+        }
+    }
+
+    #[test]
+    fn the_standard_ones_need_and_exclude_nothing_that_is_missing_or_there() {
+        let standard = standard();
+        let names: Vec<&str> = standard.iter().map(|extension| extension.name()).collect();
+        assert!(names.contains(&"LITERAL+") && !names.contains(&"LITERAL-"));
+        for extension in &standard {
+            assert!(extension.requires().iter().all(|name| names.contains(name)));
+            assert!(!extension.excludes().iter().any(|name| names.contains(name)));
+        }
+    }
+}

@@ -144,7 +144,8 @@ impl Table {
     /// newer entry of it. Tells whether anything is another now. Fast when the entries ascend, right in any
     /// order.
     pub fn set_all(&mut self, entries: impl IntoIterator<Item = Entry>) -> bool {
-        let (mut hint, mut before, mut changed, mut grown) = (0, Uid::MIN, false, None);
+        let (mut hint, mut next, mut before) = (0, 0, Uid::MIN);
+        let (mut changed, mut grown) = (false, None);
         for entry in entries {
             if entry.uid < before {
                 hint = 0;
@@ -154,7 +155,12 @@ impl Table {
             // What goes to the end may go into the chunk that is the last already.
             hint = chunk.min(self.inner.chunks.len().saturating_sub(1));
             let known = self.inner.chunks.get(chunk);
-            let place = known.map(|entries| entries.binary_search_by_key(&entry.uid, |known| known.uid));
+            let place = known.map(|entries| match entries.get(next) {
+                // Most often the one after the last.
+                Some(known) if known.uid == entry.uid => Ok(next),
+                _ => entries.binary_search_by_key(&entry.uid, |known| known.uid),
+            });
+            next = place.map_or(0, |place| place.map_or(0, |at| at + 1));
             match (known, place) {
                 (Some(entries), Some(Ok(at))) => {
                     if entries.get(at).is_none_or(|known| known.modseq > entry.modseq || *known == entry) {

@@ -65,6 +65,9 @@ pub struct View {
     told: Table,
     // Of `told`, those that are gone, as of the last sync.
     held: UidSet,
+    // While some are held: what was told and what was there after the last sync, so that commands that follow
+    // one another do not compare the same two tables again and again.
+    rest: Option<(Table, Table)>,
     // The highest UID that the client was ever told. Messages only come above it.
     top: Option<Uid>,
     // May name UIDs between, that do not exist.
@@ -96,6 +99,7 @@ impl View {
             hub,
             read_only,
             held: UidSet::new(),
+            rest: None,
             top: None,
             recent: UidSet::new(),
             recent_told: 0,
@@ -282,23 +286,24 @@ impl View {
         let now = self.hub.table();
         let mut updates = Vec::new();
         let mut pending = Pending::default();
-        if !self.told.is_same(&now) {
+        let known = self.told.is_same(&now) || (removals == Removals::Hold && self.rests_at(&now));
+        if !known {
             pending = self.pending(&now, removals);
-            let mut next = now;
+            let mut next = now.clone();
             next.remove(&pending.hidden);
-            next.set_all(pending.kept);
+            next.set_all(std::mem::take(&mut pending.kept));
             self.told = next;
             self.top = self.top.max(self.told.last_uid());
-        }
-        let removed: UidSet = pending.removed.iter().map(|(_, uid)| *uid).collect();
-        self.held = match removals {
-            Removals::Tell => {
+            let removed: UidSet = pending.removed.iter().map(|(_, uid)| *uid).collect();
+            if removals == Removals::Tell {
                 self.recent = self.recent.difference(&removed);
                 updates.extend(pending.removed.iter().rev().map(|&(seq, uid)| Update::Expunge { seq, uid }));
-                UidSet::new()
+                self.held = UidSet::new();
+            } else {
+                self.held = removed;
             }
-            Removals::Hold => removed,
-        };
+            self.rest = (!self.held.is_empty()).then(|| (self.told.clone(), now));
+        }
         if pending.added {
             updates.push(Update::Exists(self.exists()));
         }
@@ -314,6 +319,11 @@ impl View {
         updates
             .extend(self.told.iter_uids(&modseqs).map(|(seq, entry)| Update::ModSeq { seq, uid: entry.uid }));
         updates
+    }
+
+    /// Whether nothing has changed since the last sync, on either side.
+    fn rests_at(&self, now: &Table) -> bool {
+        self.rest.as_ref().is_some_and(|(told, there)| told.is_same(&self.told) && there.is_same(now))
     }
 
     fn pending(&self, now: &Table, removals: Removals) -> Pending {

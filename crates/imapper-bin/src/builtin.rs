@@ -1,15 +1,23 @@
 //! What a build holds: storages, user databases, protocol extensions, each under the name that a
 //! configuration calls it by. A third party's server adds its own.
 
+#[cfg(feature = "memory")]
+mod memory;
+#[cfg(feature = "static")]
+mod static_users;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use imapper_core::registry::Extension;
+use imapper_core::session::Namespace;
 use imapper_core::storage::Storage;
 use imapper_core::users::{Chain, Users};
 
-use crate::config::{Namespace, Problem, nearest};
+use crate::config::{Problem, nearest};
+use crate::extensions::Known;
 use crate::plugin::{PluginConfig, PluginError};
 
 /// An opened storage.
@@ -33,7 +41,20 @@ type UsersFactory = Box<dyn Fn(PluginConfig) -> BoxFuture<'static, Result<Arc<dy
 pub struct Builtin {
     storages: BTreeMap<String, StorageFactory>,
     users: BTreeMap<String, UsersFactory>,
+    extensions: Vec<Entry>,
 }
+
+/// An extension that a configuration may name.
+struct Entry {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    requires: Vec<&'static str>,
+    excludes: Vec<&'static str>,
+    standard: bool,
+    make: ExtensionFactory,
+}
+
+type ExtensionFactory = Box<dyn Fn(&imapper_extensions::Options) -> Box<dyn Extension> + Send + Sync>;
 
 /// Plugins that have a name but no crate yet, and the feature that will hold them.
 const LATER_STORAGES: [&str; 2] = ["maildir", "s3"];
@@ -76,6 +97,36 @@ impl Builtin {
         };
         self.users.insert(name.into(), Box::new(open));
         self
+    }
+
+    /// Adds a protocol extension, which is on where the configuration says nothing.
+    #[must_use]
+    pub fn extension<E: Extension + 'static>(self, make: impl Fn() -> E + Send + Sync + 'static) -> Self {
+        self.entry(&[], true, Box::new(move |_| Box::new(make())))
+    }
+
+    fn entry(mut self, aliases: &'static [&'static str], standard: bool, make: ExtensionFactory) -> Self {
+        let made = make(&imapper_extensions::Options::default());
+        let (name, requires, excludes) = (made.name(), made.requires().to_vec(), made.excludes().to_vec());
+        self.extensions.push(Entry { name, aliases, requires, excludes, standard, make });
+        self
+    }
+
+    pub(crate) fn known_extensions(&self) -> Vec<Known<'_>> {
+        let known = |entry| {
+            let Entry { name, aliases, requires, excludes, standard, .. }: &Entry = entry;
+            Known { name, aliases, requires, excludes, standard: *standard }
+        };
+        self.extensions.iter().map(known).collect()
+    }
+
+    /// Makes the extensions at those places of the list.
+    pub(crate) fn make_extensions(
+        &self,
+        on: &[usize],
+        options: &imapper_extensions::Options,
+    ) -> Vec<Box<dyn Extension>> {
+        on.iter().filter_map(|at| self.extensions.get(*at)).map(|entry| (entry.make)(options)).collect()
     }
 
     /// The names of the storages.
@@ -157,11 +208,12 @@ fn absent<'a>(
 
 /// The plugins that the features of this build name.
 pub fn builtin() -> Builtin {
-    let builtin = Builtin::none();
-    #[cfg(any())]
+    let mut builtin = Builtin::none();
+    for entry in imapper_extensions::all() {
+        builtin = builtin.entry(entry.aliases, entry.standard, Box::new(move |options| entry.extension(options)));
+    }
     #[cfg(feature = "memory")]
     let builtin = memory::add(builtin);
-    #[cfg(any())]
     #[cfg(feature = "static")]
     let builtin = static_users::add(builtin);
     builtin

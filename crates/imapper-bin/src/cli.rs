@@ -160,7 +160,7 @@ fn wrong(name: &str, value: &str, wanted: &str) -> Problem {
 }
 
 /// Printed below the options: a configuration that serves as it is, but for the hash.
-const AFTER_HELP: &str = r##"Each option of the server is a flag, an environment variable and a key of the configuration file.
+const AFTER_HELP: &str = r#"Each option of the server is a flag, an environment variable and a key of the configuration file.
 The flag beats the variable, the variable beats the file.
 
 Sample configuration (imapper.toml):
@@ -194,7 +194,7 @@ Sample configuration (imapper.toml):
   [log]
   level = "info"
 
-Exit status: 0 a clean stop, 1 a failure while running, 2 wrong arguments or configuration."##;
+Exit status: 0 a clean stop, 1 a failure while running, 2 wrong arguments or configuration."#;
 
 #[cfg(test)]
 mod tests {

@@ -52,7 +52,10 @@ impl<E: std::error::Error> From<E> for PluginError {
 /// The keys that a plugin asks for are those that it knows: when it has been opened, a key that stands in the
 /// table and that was never asked for is an error that names the nearest one. So ask for all of them.
 #[derive(Clone)]
-pub struct PluginConfig(Arc<Inner>);
+pub struct PluginConfig {
+    inner: Arc<Inner>,
+    shared_accounts: Vec<String>,
+}
 
 struct Inner {
     section: &'static str,
@@ -67,7 +70,7 @@ struct Inner {
 impl fmt::Debug for PluginConfig {
     /// Without the values, some of which are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {}", self.0.section, self.0.plugin)
+        write!(f, "[{}] {}", self.inner.section, self.inner.plugin)
     }
 }
 
@@ -82,7 +85,8 @@ impl PluginConfig {
     ) -> Self {
         let asked = Mutex::new(BTreeSet::from(["plugin".to_owned()]));
         let (plugin, file, base) = (plugin.to_owned(), file.to_owned(), base.to_owned());
-        Self(Arc::new(Inner { section, plugin, plugin_at, table, file, base, asked }))
+        let inner = Arc::new(Inner { section, plugin, plugin_at, table, file, base, asked });
+        Self { inner, shared_accounts: Vec::new() }
     }
 
     /// The users of `--storage` without `[users]`: testuser, testpass, testtoken.
@@ -101,7 +105,17 @@ impl PluginConfig {
 
     /// The plugin's name.
     pub fn plugin(&self) -> &str {
-        &self.0.plugin
+        &self.inner.plugin
+    }
+
+    /// The accounts that own shared namespaces: trees without a user, so without an INBOX of their own.
+    pub fn shared_accounts(&self) -> &[String] {
+        &self.shared_accounts
+    }
+
+    pub(crate) fn with_shared_accounts(mut self, accounts: Vec<String>) -> Self {
+        self.shared_accounts = accounts;
+        self
     }
 
     /// A string.
@@ -116,7 +130,7 @@ impl PluginConfig {
 
     /// A path; a relative one begins at the folder of the configuration file.
     pub fn path(&self, key: &str) -> Result<Option<PathBuf>, PluginError> {
-        Ok(self.text(key)?.map(|path| self.0.base.join(path)))
+        Ok(self.text(key)?.map(|path| self.inner.base.join(path)))
     }
 
     /// A path that must be there.
@@ -193,7 +207,7 @@ impl PluginConfig {
 
     /// An error about a key, with its place.
     pub fn wrong(&self, key: &str, what: impl fmt::Display) -> PluginError {
-        let at = self.0.table.get(key).map_or(self.0.table.at, |value| value.at);
+        let at = self.inner.table.get(key).map_or(self.inner.table.at, |value| value.at);
         self.error(at, format!("`{key}` {what}"))
     }
 
@@ -210,8 +224,8 @@ impl PluginConfig {
         key: &str,
         read: impl FnOnce(&'a Value) -> Result<T, Unfit>,
     ) -> Result<Option<T>, PluginError> {
-        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
-        self.0.table.get(key).map(|value| read(value).map_err(|unfit| self.wrong(key, unfit))).transpose()
+        self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+        self.inner.table.get(key).map(|value| read(value).map_err(|unfit| self.wrong(key, unfit))).transpose()
     }
 
     fn both(&self, key: &str) -> PluginError {
@@ -219,34 +233,34 @@ impl PluginConfig {
     }
 
     fn missing(&self, key: &str) -> PluginError {
-        let Inner { section, plugin, .. } = &*self.0;
-        self.error(self.0.plugin_at, format!("`{key}` is missing in [{section}], which {plugin:?} needs"))
+        let Inner { section, plugin, .. } = &*self.inner;
+        self.error(self.inner.plugin_at, format!("`{key}` is missing in [{section}], which {plugin:?} needs"))
     }
 
     fn error(&self, at: Position, what: String) -> PluginError {
-        PluginError(Problem::at(&self.0.file, at, what).to_string())
+        PluginError(Problem::at(&self.inner.file, at, what).to_string())
     }
 
     /// A problem at the plugin's name.
     pub(crate) fn problem(&self, what: impl fmt::Display) -> Problem {
-        Problem::at(&self.0.file, self.0.plugin_at, what)
+        Problem::at(&self.inner.file, self.inner.plugin_at, what)
     }
 
     /// What opening failed with, with the plugin's place where the error tells none itself.
     pub(crate) fn failed(&self, error: &PluginError) -> Problem {
-        if error.0.starts_with(&self.0.file) {
+        if error.0.starts_with(&self.inner.file) {
             return Problem::new(error.0.clone());
         }
-        self.problem(format!("{} plugin {:?}: {error}", self.0.section, self.0.plugin))
+        self.problem(format!("{} plugin {:?}: {error}", self.inner.section, self.inner.plugin))
     }
 
     /// The keys that nobody asked for.
     pub(crate) fn unknown_keys(&self) -> Vec<Problem> {
-        let asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let known: Vec<&str> = asked.iter().map(String::as_str).collect();
-        let keys = self.0.table.entries.iter().map(|(key, _)| key);
+        let keys = self.inner.table.entries.iter().map(|(key, _)| key);
         keys.filter(|key| !asked.contains(&key.name))
-            .map(|key| Problem::at(&self.0.file, key.at, unknown(key, self.0.section, &known)))
+            .map(|key| Problem::at(&self.inner.file, key.at, unknown(key, self.inner.section, &known)))
             .collect()
     }
 }

@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::limits::Limits;
 pub(crate) use listener::{Address, Listener, TlsMode};
-pub(crate) use namespace::{Kind as NamespaceKind, Namespace};
 pub(crate) use nearest::nearest;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use protocol::Protocol;
@@ -26,6 +25,8 @@ pub(crate) use value::{Key, Kind, Position, Table, Unfit, Value};
 
 use crate::cli::Options;
 use crate::plugin::PluginConfig;
+use imapper_core::session::Namespace;
+
 use listener::Overrides;
 use section::Section;
 
@@ -107,7 +108,7 @@ impl Config {
         let log = read_log(&top);
         let protocol = Protocol::read(top.table("protocol"), &problems, options);
         let limits = top.table("limits").map(|table| Limits::read(&Section::open("limits", table, &problems)));
-        let namespaces = Namespace::read_all(&top.tables("namespace"), &problems);
+        let namespaces = namespace::read_all(&top.tables("namespace"), &problems);
         let storage = read_storage(&top, base, options);
         let users: Vec<_> =
             top.tables("users").into_iter().filter_map(|table| plugin("users", table, &problems, base)).collect();

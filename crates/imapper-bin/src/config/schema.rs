@@ -83,7 +83,7 @@ const KEYS: &[Key] = &[
     key("namespace", "type", "\"personal\"", "required", "`personal`, `other-users` or `shared`"),
     key("namespace", "prefix", "\"\"", "\"\"", "what its mailboxes' names begin with"),
     key("namespace", "separator", "\"/\"", "\"/\"", "`/` or `.`: between the levels of a name"),
-    key("namespace", "account", "\"public\"", "none", "who owns a shared tree"),
+    key("namespace", "account", "\"public\"", "the prefix without its separator, or `public`", "who owns a shared tree"),
     key("protocol", "plugins", "[\"IDLE\"]", "every standard extension", "exactly these extensions; `[]`: none at all")
         .flag("--plugin ID…", "IMAP_PLUGINS"),
     key("protocol", "disable", "[\"IDLE\"]", "[]", "or: all but these"),

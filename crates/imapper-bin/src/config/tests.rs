@@ -79,7 +79,7 @@ fn a_whole_file() {
     assert_eq!(config.listeners[1].tls, TlsMode::Implicit);
     assert_eq!(config.tls, Some(("/base/cert.pem".into(), "/etc/key.pem".into())));
     assert_eq!(config.users.iter().map(PluginConfig::plugin).collect::<Vec<_>>(), ["static", "ldap"]);
-    assert_eq!(config.namespaces[1].account.as_deref(), Some("public"));
+    assert_eq!(config.namespaces[1].accounts, [imapper_core::storage::AccountId::from("public")]);
     assert_eq!(config.protocol.plugins.unwrap(), ["IDLE", "ID"]);
     assert_eq!(config.protocol.id.unwrap(), [("name".to_owned(), "x".to_owned())]);
     assert_eq!((config.limits.get("append"), config.limits.get("connections")), (1 << 20, 7));

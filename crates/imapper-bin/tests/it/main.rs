@@ -1,1 +1,4 @@
 //! Tests of the built binary.
+
+mod command_line;
+mod program;

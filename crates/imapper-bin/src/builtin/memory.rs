@@ -1,0 +1,47 @@
+//! The storage `memory`.
+
+use imapper_core::session::{Namespace, NamespaceKind};
+use imapper_core::storage::AccountId;
+use imapper_storage_memory::{Fixture, FixtureNamespace, Memory};
+
+use super::{Builtin, OpenedStorage};
+use crate::plugin::{PluginConfig, PluginError};
+
+pub(super) fn add(builtin: Builtin) -> Builtin {
+    builtin.storage("memory", |config| async move { open(&config) })
+}
+
+fn open(config: &PluginConfig) -> Result<OpenedStorage, PluginError> {
+    let (file, data) = (config.path("file")?, config.json("data")?);
+    let fixture = match (file, data) {
+        (Some(_), Some(_)) => return Err(config.wrong("data", "and `file` can't both be given")),
+        (Some(file), None) => Some(Fixture::from_file(file)?),
+        (None, Some(json)) => Some(Fixture::from_json(&json).map_err(|error| config.wrong("data", format!("is wrong: {error}")))?),
+        (None, None) => None,
+    };
+    let namespaces = fixture.as_ref().map(|fixture| fixture.namespaces().iter().map(namespace).collect());
+    let mut memory = Memory::builder();
+    if let Some(fixture) = fixture {
+        memory = memory.fixture(fixture);
+    }
+    for account in config.shared_accounts() {
+        memory = memory.shared_account(AccountId::from(account.as_str()));
+    }
+    Ok(OpenedStorage { namespaces, ..OpenedStorage::from(memory.build()) })
+}
+
+fn namespace(of: &FixtureNamespace) -> Namespace {
+    use imapper_storage_memory::NamespaceKind as Kind;
+    let kind = match of.kind {
+        Kind::Personal => NamespaceKind::Personal,
+        Kind::OtherUsers => NamespaceKind::OtherUsers,
+        Kind::Shared => NamespaceKind::Shared,
+    };
+    let mut prefix = of.prefix.clone();
+    if !prefix.is_empty() && !prefix.ends_with(of.separator) {
+        prefix.push(of.separator);
+    }
+    let mut namespace = Namespace::new(kind, prefix, of.separator);
+    namespace.accounts.clone_from(&of.accounts);
+    namespace
+}

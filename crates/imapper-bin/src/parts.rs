@@ -1,0 +1,111 @@
+//! The parts of a server, opened as the configuration says. All that is wrong is told at once.
+
+use std::sync::Arc;
+
+use imapper_core::registry::Extension;
+use imapper_core::session::Namespace;
+
+use crate::builtin::Builtin;
+use crate::config::{Address, Config, Problem, TlsMode};
+use crate::error::Failure;
+use crate::extensions;
+use crate::plugin::PluginConfig;
+use crate::tls::Certificate;
+use crate::users::Reloadable;
+
+/// What a server is made of.
+pub(crate) struct Parts {
+    pub(crate) storage: Arc<dyn imapper_core::storage::Storage>,
+    pub(crate) users: Arc<Reloadable>,
+    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) extensions: Vec<Box<dyn Extension>>,
+    /// Where a listener uses TLS.
+    pub(crate) certificate: Option<Arc<Certificate>>,
+    /// What is odd, though it can be served.
+    pub(crate) warnings: Vec<String>,
+    /// What is good to know: extensions that were turned off along with others.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Parts {
+    /// Opens all of them.
+    pub(crate) async fn open(builtin: &Builtin, config: &Config) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let certificate = open_certificate(config, &mut warnings).map_err(|problem| problems.push(problem)).ok();
+        let selection = extensions::select(&builtin.known_extensions(), &config.protocol)
+            .map_err(|found| problems.extend(found))
+            .unwrap_or_default();
+        let options = extension_options(config).map_err(|problem| problems.push(problem)).unwrap_or_default();
+        let shared = config.namespaces.iter().filter(|namespace| !namespace.accounts.is_empty());
+        let shared = shared.flat_map(|namespace| namespace.accounts.iter().map(ToString::to_string)).collect();
+        let storage = builtin.open_storage(&config.storage.clone().with_shared_accounts(shared)).await;
+        let storage = storage.map_err(|found| problems.extend(found)).ok();
+        let users = builtin.open_users(&config.users).await.map_err(|found| problems.extend(found)).ok();
+        let (Some(storage), Some(users), Some(certificate), true) = (storage, users, certificate, problems.is_empty())
+        else {
+            return Err(problems.into());
+        };
+        Ok(Self {
+            storage: storage.storage,
+            users: Arc::new(Reloadable::new(users)),
+            namespaces: storage.namespaces.unwrap_or_else(|| config.namespaces.clone()),
+            extensions: builtin.make_extensions(&selection.on, &options),
+            certificate,
+            warnings,
+            notes: selection.notes,
+        })
+    }
+
+    /// The names of the extensions that are on.
+    pub(crate) fn extension_names(&self) -> Vec<&'static str> {
+        self.extensions.iter().map(|extension| extension.name()).collect()
+    }
+}
+
+/// What `[protocol]` tells the extensions.
+fn extension_options(config: &Config) -> Result<imapper_extensions::Options, Problem> {
+    let options = imapper_extensions::Options::new(config.protocol.plugins.is_some());
+    let Some(fields) = config.protocol.id.clone() else { return Ok(options) };
+    let fields = imapper_extensions::IdFields::new(fields);
+    fields.map(|fields| options.id(fields)).map_err(|error| Problem::new(format!("[protocol] `id`: {error}")))
+}
+
+/// The certificate, where a listener needs one.
+fn open_certificate(config: &Config, warnings: &mut Vec<String>) -> Result<Option<Arc<Certificate>>, Problem> {
+    let needs = config.listeners.iter().any(|listener| listener.tls != TlsMode::None);
+    let certificate = match &config.tls {
+        Some((certificate, key)) => Certificate::load(certificate, key),
+        None if !needs => return Ok(None),
+        None => {
+            warnings.push(
+                "no certificate is configured: a self-signed one is used, which no client trusts, and which is gone \
+                 when the server stops ([tls] names one)"
+                    .to_owned(),
+            );
+            Certificate::self_signed(names(config))
+        }
+    };
+    let certificate = certificate.map_err(|error| Problem::new(format!("[tls] {error}")))?;
+    warnings.extend(certificate.warning());
+    Ok(Some(Arc::new(certificate)))
+}
+
+/// What a self-signed certificate is for.
+fn names(config: &Config) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    for listener in &config.listeners {
+        if let Address::Tcp(host, _) = &listener.address
+            && !names.contains(host)
+        {
+            names.push(host.clone());
+        }
+    }
+    names
+}
+
+/// The users that another reading of the configuration gives.
+pub(crate) async fn reopen_users(builtin: &Builtin, users: &[PluginConfig], into: &Reloadable) -> Result<(), Vec<Problem>> {
+    into.replace(builtin.open_users(users).await?);
+    Ok(())
+}

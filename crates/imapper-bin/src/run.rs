@@ -1,0 +1,71 @@
+//! The command: reads arguments and variables, does what they say, and gives the exit status.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::builtin::Builtin;
+use crate::cli::{Cli, Command, Options};
+use crate::command::{self, check, passwd, plugins};
+use crate::error::Failure;
+use crate::{serve, tls};
+
+/// Runs the `imapper` command with these plugins: all of `main` but its name.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     imapper_bin::run(&imapper_bin::builtin())
+/// }
+/// ```
+pub fn run(builtin: &Builtin) -> ExitCode {
+    tls::install_provider();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors of clap too, with status 0 and on standard output.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match obey(builtin, cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let mut err = std::io::stderr().lock();
+            for line in failure.to_string().lines() {
+                let _ = writeln!(err, "imapper: {line}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn obey(builtin: &Builtin, cli: Cli) -> Result<(), Failure> {
+    let options = || -> Result<Options, Failure> { Ok(cli.options.over(Options::from_env(|name| std::env::var_os(name))?)) };
+    // Paths of the command line begin here, and are shown as they were given.
+    let here = Path::new("");
+    match cli.command {
+        None | Some(Command::Serve) => wait(serve::run(builtin, &options()?, here)),
+        Some(Command::Check) => wait(check::run(builtin, &options()?, here)),
+        Some(Command::Plugins) => {
+            plugins::run(builtin);
+            Ok(())
+        }
+        Some(Command::Passwd(arguments)) => passwd::run(&arguments),
+        Some(Command::Quickstart(_)) => Err(command::later("quickstart", "maildir")),
+        Some(Command::Import(_)) => Err(command::later("import", "maildir")),
+        Some(Command::Export(_)) => Err(command::later("export", "maildir")),
+        Some(Command::Doctor(_)) => Err(command::later("doctor", "maildir")),
+    }
+}
+
+/// Runs the asynchronous part.
+fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Running(format!("no threads can be started: {error}")))?;
+    let result = runtime.block_on(work);
+    // What a client has left running must not hold the end up.
+    runtime.shutdown_background();
+    result
+}

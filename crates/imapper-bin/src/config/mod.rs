@@ -15,7 +15,6 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::limits::Limits;
 pub(crate) use listener::{Address, Listener, TlsMode};
 pub(crate) use nearest::nearest;
 pub(crate) use problem::{Problem, Problems};
@@ -25,6 +24,7 @@ pub(crate) use value::{Key, Kind, Position, Table, Unfit, Value};
 
 use crate::cli::Options;
 use crate::plugin::PluginConfig;
+use imapper_core::limits::Limits;
 use imapper_core::session::Namespace;
 
 use listener::Overrides;
@@ -107,7 +107,7 @@ impl Config {
         let (starttls, tls) = read_tls(&top, base);
         let log = read_log(&top);
         let protocol = Protocol::read(top.table("protocol"), &problems, options);
-        let limits = top.table("limits").map(|table| Limits::read(&Section::open("limits", table, &problems)));
+        let limits = top.table("limits").map(|table| limits::read(&Section::open("limits", table, &problems)));
         let namespaces = namespace::read_all(&top.tables("namespace"), &problems);
         let storage = read_storage(&top, base, options);
         let users: Vec<_> =

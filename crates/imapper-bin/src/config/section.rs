@@ -1,7 +1,5 @@
 //! Reads a table of the configuration key by key: notes what does not fit, and what is not known.
 
-use std::time::Duration;
-
 use super::nearest::nearest;
 use super::problem::Problems;
 use super::schema;
@@ -61,10 +59,6 @@ impl<'a> Section<'a> {
 
     pub(crate) fn boolean(&self, key: &'static str) -> Option<bool> {
         self.read(key, Value::boolean)
-    }
-
-    pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
-        self.read(key, Value::duration)
     }
 
     /// One of several words.

@@ -26,7 +26,7 @@ fn a_small_file_and_its_defaults() {
     assert!(config.tls.is_none() && !config.debug && !config.throwaway_user && !config.log.json);
     assert_eq!(config.storage.plugin(), "memory");
     assert_eq!(config.namespaces.len(), 1);
-    assert_eq!(config.limits.get("connections"), 10_000);
+    assert_eq!(config.limits.connections, 10_000);
     assert!(config.protocol.plugins.is_none() && config.protocol.disable.is_empty());
 }
 
@@ -82,7 +82,7 @@ fn a_whole_file() {
     assert_eq!(config.namespaces[1].accounts, [imapper_core::storage::AccountId::from("public")]);
     assert_eq!(config.protocol.plugins.unwrap(), ["IDLE", "ID"]);
     assert_eq!(config.protocol.id.unwrap(), [("name".to_owned(), "x".to_owned())]);
-    assert_eq!((config.limits.get("append"), config.limits.get("connections")), (1 << 20, 7));
+    assert_eq!((config.limits.append, config.limits.connections), (1 << 20, 7));
     assert!(config.limits.trusted.is_empty() && config.log.json && config.debug);
 }
 

@@ -49,16 +49,13 @@ impl Memory {
                 if rest == INBOX {
                     continue;
                 }
-                match rest.strip_prefix("INBOX/").filter(|_| space.root.is_empty()) {
-                    Some(child) => {
-                        let Some(Value::Object(inbox)) = top.get_mut(INBOX) else { continue };
-                        let wire = format!("{INBOX}{}", space.separator);
-                        writer.below(&own, mailbox, (space, &wire), child, Some(true), inbox);
-                    }
-                    None => {
-                        let wire = space.wire_prefix();
-                        writer.below(&own, mailbox, (space, &wire), rest, Some(true), &mut folder);
-                    }
+                if let Some(child) = rest.strip_prefix("INBOX/").filter(|_| space.root.is_empty()) {
+                    let Some(Value::Object(inbox)) = top.get_mut(INBOX) else { continue };
+                    let wire = format!("{INBOX}{}", space.separator);
+                    writer.below(&own, mailbox, (space, &wire), child, Some(true), inbox);
+                } else {
+                    let wire = space.wire_prefix();
+                    writer.below(&own, mailbox, (space, &wire), rest, Some(true), &mut folder);
                 }
             }
             top.insert(space.prefix.clone(), Value::Object(folder));

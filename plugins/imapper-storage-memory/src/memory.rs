@@ -142,13 +142,12 @@ impl Builder {
 
     /// The storage.
     pub fn build(self) -> Memory {
-        let first_validity = self.first_validity.unwrap_or_else(|| match self.fixture {
-            Some(_) => NonZeroU32::MIN,
-            None => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                u32::try_from(now.as_secs()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
-            }
-        });
+        let of_now = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            u32::try_from(now.as_secs()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+        };
+        let from_one = self.fixture.is_some().then_some(NonZeroU32::MIN);
+        let first_validity = self.first_validity.or(from_one).unwrap_or_else(of_now);
         let bodies = Arc::new(Bodies::new(self.max_staged));
         let fixture = self.fixture.unwrap_or_default();
         let mut shared: HashSet<AccountId> = self.shared.into_iter().collect();

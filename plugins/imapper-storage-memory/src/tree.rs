@@ -20,7 +20,7 @@ impl State {
             TreeOp::Create { name, special_use } => {
                 Ok((Some(self.create(ids, name, special_use)?.info()), true))
             }
-            TreeOp::Rename { id, to } => self.rename(&id, to),
+            TreeOp::Rename { id, to } => self.rename(&id, &to),
             TreeOp::Delete { id } => {
                 if self.personal && self.any(&id)?.name == INBOX {
                     return Err(StorageError::Denied);
@@ -67,7 +67,7 @@ impl State {
     }
 
     /// Gives a mailbox and all below it other names, or does nothing.
-    fn rename(&mut self, id: &MailboxId, to: String) -> Result<(Option<MailboxInfo>, bool)> {
+    fn rename(&mut self, id: &MailboxId, to: &str) -> Result<(Option<MailboxInfo>, bool)> {
         let mailbox = self.any(id)?;
         let from = mailbox.name.clone();
         if from == to {
@@ -76,7 +76,7 @@ impl State {
         if self.personal && from == INBOX {
             return Err(StorageError::Denied);
         }
-        self.check_free(&to)?;
+        self.check_free(to)?;
         let below = format!("{from}/");
         let moved: Vec<(String, MailboxId)> = self
             .names
@@ -127,7 +127,7 @@ mod tests {
 
     fn rename(state: &mut State, from: &str, to: &str) -> Result<()> {
         let id = state.names[from].clone();
-        state.rename(&id, to.to_owned()).map(drop)
+        state.rename(&id, to).map(drop)
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::users::{Known, Static};
 const TEST_COST: u32 = 4;
 
 /// How long a password that was right is remembered.
-const LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME: Duration = Duration::from_mins(1);
 
 /// Why users can't be set up.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use super::Registry;
+use super::slots::Done;
+use super::{Registry, Ticket};
 use crate::limits::Limits;
 use crate::session::{
     Access, Data, Hubs, Login, Namespaces, Output, Place, Policy, Reject, Rights, State, Upload, namespace,
@@ -67,8 +68,16 @@ pub struct Context<'a> {
     pub name: &'a str,
     /// Whether the command came with UID before it.
     pub uid: bool,
-    /// The state that the session is in when the command has succeeded; `None` leaves it as it is.
+    /// Whether somebody has logged in.
+    pub is_authenticated: bool,
+    /// Whether a mailbox is open.
+    pub is_selected: bool,
+    /// The session's place in the counts of the door.
+    pub ticket: &'a mut Ticket,
+    /// The state that the session is in when the command is over, however it ends; `None` leaves it as it is.
     pub next: Option<State>,
+    /// A mailbox that this command has removed: if it is the open one, it is closed.
+    pub removed: Option<Mbox>,
 }
 
 impl Context<'_> {
@@ -91,6 +100,17 @@ impl Context<'_> {
             Ok(result) => result,
             Err(failed) => Err(StorageError::backend(failed)),
         }
+    }
+
+    /// Tells what was done to those who add to replies; gives the first response code that comes of it.
+    pub async fn done(&mut self, done: &Done<'_>) -> Result<Option<Code>, Reject> {
+        let shared = Arc::clone(self.shared);
+        let mut code = None;
+        for on_done in &shared.registry.done {
+            let more = on_done.done(self, done).await?;
+            code = code.or(more);
+        }
+        Ok(code)
     }
 
     /// What a name means, or NO.

@@ -61,6 +61,8 @@ pub struct Ticket {
     door: Door,
     peer: Option<IpAddr>,
     user: Option<String>,
+    /// How many logins have failed on this connection.
+    pub failed_logins: u32,
 }
 
 /// An address, or for IPv6 the network that one customer usually has.
@@ -128,7 +130,7 @@ impl Door {
             counts.connections += 1;
             Ok(())
         })?;
-        Ok(Ticket { door: self.clone(), peer: peer.filter(|_| !trusted), user: None })
+        Ok(Ticket { door: self.clone(), peer: peer.filter(|_| !trusted), user: None, failed_logins: 0 })
     }
 
     /// Whether somebody from that address may try to log in.

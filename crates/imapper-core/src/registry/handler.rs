@@ -46,9 +46,9 @@ pub trait Wrap: Send + Sync {
 }
 
 /// The direction from the client.
-pub type Reader = Box<dyn tokio::io::AsyncRead + Send + Unpin>;
+pub type Reader = Box<dyn tokio::io::AsyncRead + Send + Sync + Unpin>;
 /// The direction to the client.
-pub type Writer = Box<dyn tokio::io::AsyncWrite + Send + Unpin>;
+pub type Writer = Box<dyn tokio::io::AsyncWrite + Send + Sync + Unpin>;
 
 /// Whoever takes the input over: gets whole lines, without their CRLF, until it gives them back (IDLE,
 /// AUTHENTICATE).
@@ -178,8 +178,9 @@ pub struct Row {
     pub uid: UidForm,
     /// What is told before its reply.
     pub updates: Updates,
-    /// Whether its first literal goes by instead of being held in memory.
-    pub streams: bool,
+    /// Whether a literal goes by instead of being held in memory: asked with the text between the command's
+    /// name and that literal.
+    pub streams: Option<fn(&[u8]) -> bool>,
     /// Whether its arguments are secret: shown masked in the debug output.
     pub is_secret: bool,
 }
@@ -187,7 +188,7 @@ pub struct Row {
 impl Row {
     /// A row with defaults: no UID form, everything is told, literals are held.
     pub const fn new(name: &'static str, run: Run) -> Self {
-        Self { name, run, uid: UidForm::No, updates: Updates::All, streams: false, is_secret: false }
+        Self { name, run, uid: UidForm::No, updates: Updates::All, streams: None, is_secret: false }
     }
 
     /// With that UID form.
@@ -206,8 +207,8 @@ impl Row {
 
     /// With a literal that goes by.
     #[must_use]
-    pub const fn streams(mut self) -> Self {
-        self.streams = true;
+    pub const fn streams(mut self, which: fn(&[u8]) -> bool) -> Self {
+        self.streams = Some(which);
         self
     }
 

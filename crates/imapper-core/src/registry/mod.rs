@@ -159,7 +159,7 @@ impl Registry {
             commands: HashMap::new(),
             wraps: Vec::new(),
             filters: Vec::new(),
-            enables: Words::new("ENABLE"),
+            enables: Words::new("word to turn on"),
             fetch_items: Words::new("FETCH item"),
             fetch_modifiers: Words::new("FETCH modifier"),
             store_items: Words::new("STORE item"),

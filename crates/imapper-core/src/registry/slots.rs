@@ -8,8 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::Context;
+use super::{Context, Registry};
 use crate::message::Digest;
+use crate::message::search::decode_charset;
 use crate::session::{Login, Reject, Selected};
 use crate::storage::{
     Appended, Copied, CopyMode, FlagChange, MailboxInfo, ModSeqs, Row, SearchKey as Pushed, Status, Storage, Want,
@@ -28,13 +29,21 @@ pub trait FetchItem: Send + Sync + 'static {
 /// One item of one FETCH.
 #[async_trait]
 pub trait Fetched: Send + Sync {
+    /// The word before its value, where that is always the same; so that nobody tells the same once more.
+    fn name(&self) -> &'static str {
+        ""
+    }
+
+    /// The command is understood, and nothing is told yet.
+    fn begin(&self, _cx: &mut Context<'_>, _selected: &mut Selected) {}
+
     /// Which columns of a message's row it is made of; `None` if the table of the view is enough (number,
     /// UID, flags, mod-sequence).
     fn wants(&self) -> Option<Want> {
         None
     }
 
-    /// Looks up what it needs for many messages at once.
+    /// Looks up what it needs for many messages at once; `rows` is empty if no item wants rows.
     async fn prepare(&mut self, _cx: &mut Context<'_>, _selected: &Selected, _rows: &[Row]) -> Result<(), Reject> {
         Ok(())
     }
@@ -45,7 +54,8 @@ pub trait Fetched: Send + Sync {
         None
     }
 
-    /// Adds `NAME value`; `read` is what [`Fetched::reads`] asked for. Adds nothing where there is nothing.
+    /// Adds `NAME value`; `read` is what [`Fetched::reads`] asked for. Adds nothing where there is nothing;
+    /// of a failure nothing stays in the line. Is not asked where it wants a digest and there is none.
     fn render(&self, message: &Fetching<'_>, read: Option<&Bytes>, line: &mut Line) -> Result<(), Reject>;
 
     /// Whether fetching it sets `\Seen` (RFC 9051 §6.4.5).
@@ -93,7 +103,7 @@ impl<'a> Fetching<'a> {
 
 /// A modifier of FETCH (RFC 4466 §2.4).
 pub trait FetchModifier: Send + Sync + 'static {
-    /// Reads its value and changes the plan.
+    /// Reads what follows the word, which is a space and a value if it has one, and changes the plan.
     fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, plan: &mut FetchPlan) -> Result<(), Reject>;
 }
 
@@ -102,6 +112,8 @@ pub trait FetchModifier: Send + Sync + 'static {
 pub struct FetchPlan {
     /// Which messages.
     pub uids: UidSet,
+    /// Of UID FETCH, all UIDs that the client has named, whether or not there are such messages.
+    pub named: UidSet,
     /// Only those whose mod-sequence is above this one.
     pub changed_since: Option<ModSeq>,
     /// The items, in the order in which they are told.
@@ -148,7 +160,7 @@ pub trait StoreModifier: Send + Sync + 'static {
 
 /// A word of SEARCH.
 pub trait SearchKey: Send + Sync + 'static {
-    /// Reads what follows the word. Strings are in `charset`.
+    /// Reads what follows the word, from the space before it on.
     fn parse(&self, args: &mut Args<'_>, search: &Searching<'_>) -> Result<Box<dyn SearchTest>, Reject>;
 }
 
@@ -159,13 +171,33 @@ pub struct Searching<'a> {
     pub charset: &'a str,
     /// The open mailbox.
     pub selected: &'a Selected,
+    registry: &'a Registry,
 }
 
 impl<'a> Searching<'a> {
-    /// In that set of characters, on that mailbox.
-    pub const fn new(charset: &'a str, selected: &'a Selected) -> Self {
-        Self { charset, selected }
+    /// With the words of that registry, in that set of characters, on that mailbox.
+    pub const fn new(registry: &'a Registry, charset: &'a str, selected: &'a Selected) -> Self {
+        Self { charset, selected, registry }
     }
+
+    /// Takes an `astring`, and decodes it.
+    pub fn text(&self, args: &mut Args<'_>) -> Result<String, Reject> {
+        let octets = args.astring()?;
+        decode_charset(&octets, self.charset).ok_or_else(bad_charset)
+    }
+
+    /// Takes a key that begins with a word, but for the operators NOT and OR.
+    pub fn key(&self, args: &mut Args<'_>) -> Result<Box<dyn SearchTest>, Reject> {
+        let start = *args;
+        let word = args.word()?;
+        let key = self.registry.search_keys.get(&word).ok_or_else(|| start.malformed("no such search key"))?;
+        key.parse(args, self)
+    }
+}
+
+/// The set of characters is not known (RFC 3501 §6.4.4).
+pub(crate) fn bad_charset() -> Reject {
+    Reject::code(Code::bad_charset(&["US-ASCII", "UTF-8"]), "this set of characters is not known")
 }
 
 /// What must be known of a message to test it, from cheap to costly.
@@ -176,10 +208,14 @@ pub enum Cost {
     Table,
     /// The row: dates, size.
     Row,
-    /// The parse: headers.
+    /// The parse: the date of sending, the structure.
     Digest,
-    /// The body.
+    /// The header, as it stands.
+    Header,
+    /// The decoded text of the body.
     Body,
+    /// The decoded text of the header and of the body.
+    Text,
 }
 
 /// One key of a SEARCH.
@@ -189,8 +225,19 @@ pub trait SearchTest: Send + Sync {
         Cost::Table
     }
 
-    /// Whether it is true of the message.
-    fn test(&self, message: &Fetching<'_>, body: Option<&SearchBody>) -> bool;
+    /// Whether it is true of the message. A key of [`Cost::Body`] or [`Cost::Text`] is asked once for each
+    /// piece of the text, and is true if it is true of one of them.
+    fn test(&self, message: &Fetching<'_>, text: SearchText<'_>) -> bool;
+
+    /// How many octets of text, in UTF-8, it may have to see at once. Pieces of long parts overlap by as
+    /// much.
+    fn overlap(&self) -> usize {
+        0
+    }
+
+    /// Adds to the end of the answer because this key was used, as ` (NAME value)`, or in the extended form
+    /// as ` NAME value`. `found` holds UIDs.
+    fn adds(&self, _selected: &Selected, _found: &UidSet, _extended: bool, _line: &mut Line) {}
 
     /// The key for a storage that has an index; `None` if it must be tested here.
     fn pushed(&self) -> Option<Pushed> {
@@ -198,13 +245,18 @@ pub trait SearchTest: Send + Sync {
     }
 }
 
-/// The decoded text of a message.
-#[derive(Clone, Debug, Default)]
-pub struct SearchBody {
-    /// The header fields of the message, decoded, a line each.
-    pub header: String,
-    /// The text of its parts and the headers of nested messages, decoded.
-    pub text: String,
+/// What a key of [`Cost::Header`] or above looks into.
+#[derive(Clone, Copy, Debug)]
+pub enum SearchText<'a> {
+    /// Nothing, for keys that cost less.
+    Nothing,
+    /// The message's header as it stands, for keys of [`Cost::Header`].
+    Header(&'a [u8]),
+    /// Header fields of the message or of its parts, decoded, a line each; for keys of [`Cost::Text`].
+    Fields(&'a str),
+    /// A piece of the body: text of a part, or the header of a message in the message; decoded. For keys of
+    /// [`Cost::Body`] and [`Cost::Text`].
+    Body(&'a str),
 }
 
 /// A word of `RETURN (…)` (RFC 4466 §2.6): shapes the answer.
@@ -225,6 +277,11 @@ pub trait SearchShape: Send + Sync {
         found: &UidSet,
         line: &mut Line,
     ) -> Result<(), Reject>;
+
+    /// Whether it asks for an answer at all. If no word does, none is sent.
+    fn answers(&self) -> bool {
+        true
+    }
 }
 
 // ---------------------------------------------------------------------------------------------- mailboxes

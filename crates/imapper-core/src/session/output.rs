@@ -46,7 +46,7 @@ pub type Traffic = Arc<dyn Fn(u64, char, &str) + Send + Sync>;
 
 /// The way to one client.
 pub struct Output {
-    writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    writer: Option<Box<dyn AsyncWrite + Send + Sync + Unpin>>,
     buffer: Vec<u8>,
     storage: Arc<dyn Storage>,
     filters: Arc<[Arc<dyn Filter>]>,
@@ -58,7 +58,7 @@ pub struct Output {
 impl Output {
     /// To that writer, for the connection of that number. A write that takes longer than `timeout` fails.
     pub fn new(
-        writer: Box<dyn AsyncWrite + Send + Unpin>,
+        writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
         storage: Arc<dyn Storage>,
         filters: Arc<[Arc<dyn Filter>]>,
         traffic: Option<Traffic>,
@@ -69,12 +69,12 @@ impl Output {
     }
 
     /// Takes the writer out, to put another transport around it. What waits must have been flushed.
-    pub fn take_writer(&mut self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+    pub fn take_writer(&mut self) -> Option<Box<dyn AsyncWrite + Send + Sync + Unpin>> {
         self.writer.take()
     }
 
     /// Writes to that writer from now on.
-    pub fn set_writer(&mut self, writer: Box<dyn AsyncWrite + Send + Unpin>) {
+    pub fn set_writer(&mut self, writer: Box<dyn AsyncWrite + Send + Sync + Unpin>) {
         self.writer = Some(writer);
     }
 

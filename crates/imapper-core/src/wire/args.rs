@@ -329,6 +329,13 @@ impl<'a> Args<'a> {
         mailbox_name(&name).map_err(|error| start.malformed(error.to_string()))
     }
 
+    /// Takes the reference of LIST: a `mailbox` that may be empty, and whose INBOX is not special.
+    pub fn mailbox_or_empty(&mut self) -> Parsed<String> {
+        let start = *self;
+        let name = self.astring()?;
+        decode_modified_utf7(&name).map_err(|error| start.malformed(error.to_string()))
+    }
+
     /// Takes a `list-mailbox`: a pattern for names, in Unicode.
     pub fn list_mailbox(&mut self) -> Parsed<String> {
         let start = *self;

@@ -70,6 +70,12 @@ impl Line {
         self.bodies.clear();
     }
 
+    /// Takes back what was added since the text had that length.
+    pub fn truncate(&mut self, len: usize) {
+        self.text.truncate(len);
+        self.bodies.retain(|body| body.at <= len);
+    }
+
     /// Adds octets as they are. For words of the protocol, never for content.
     pub fn raw(&mut self, octets: &[u8]) -> &mut Self {
         self.text.extend_from_slice(octets);

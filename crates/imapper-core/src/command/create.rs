@@ -1,0 +1,93 @@
+//! CREATE (RFC 3501 §6.3.3).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::registry::slots::CreatePlan;
+use crate::registry::{Context, Flow, InAuthenticated, Outcome, Row, Run};
+use crate::session::{Login, Place, Reject, Rights};
+use crate::storage::{MailboxInfo, StorageError, TreeOp};
+use crate::types::Code;
+use crate::wire::Args;
+
+pub(super) fn row() -> Row {
+    Row::new("CREATE", Run::authenticated(Create))
+}
+
+struct Create;
+
+#[async_trait]
+impl InAuthenticated for Create {
+    async fn run(&self, cx: &mut Context<'_>, login: &Login, args: &mut Args<'_>) -> Outcome {
+        args.sp()?;
+        let name = args.mailbox()?;
+        let plan = plan(cx, args)?;
+        args.end()?;
+        let place = place_to_make(cx, login, &name)?;
+        make(cx, login, &place, plan.special_use).await?;
+        Ok(Flow::done())
+    }
+}
+
+fn plan(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<CreatePlan, Reject> {
+    let mut plan = CreatePlan::default();
+    let shared = Arc::clone(cx.shared);
+    if shared.registry.create_parameters.is_empty() || !args.eat(b' ') {
+        return Ok(plan);
+    }
+    args.expect(b'(')?;
+    loop {
+        let start = *args;
+        let word = args.word()?;
+        let parameter = shared.registry.create_parameters.get(&word);
+        let parameter = parameter.ok_or_else(|| start.malformed("no such parameter"))?;
+        parameter.parse(cx, args, &mut plan)?;
+        if !args.eat(b' ') {
+            args.expect(b')')?;
+            return Ok(plan);
+        }
+    }
+}
+
+/// What the name of a new mailbox means. A separator at its end only says that there will be names below it
+/// (RFC 3501 §6.3.3).
+fn place_to_make(cx: &Context<'_>, login: &Login, name: &str) -> Result<Place, Reject> {
+    let separator = cx.shared.namespaces.place(name, &login.identity).map(|place| place.separator);
+    let name = separator.and_then(|separator| name.strip_suffix(separator)).unwrap_or(name);
+    cx.new_place(name, &login.identity)
+}
+
+/// Makes a mailbox, and those above it that are missing.
+pub(super) async fn make(
+    cx: &Context<'_>,
+    login: &Login,
+    place: &Place,
+    special_use: Vec<Arc<str>>,
+) -> Result<MailboxInfo, Reject> {
+    let mailboxes = cx.storage().list(&place.account).await?;
+    let find = |name: &str| mailboxes.iter().find(|mailbox| mailbox.name == name);
+    if find(&place.name).is_some_and(|mailbox| !mailbox.no_select) || place.name == "INBOX" {
+        return Err(Reject::code(Code::ALREADYEXISTS, "there is a mailbox of this name already"));
+    }
+    let above = place.parents().filter_map(find).last();
+    if !cx.rights(place, login, above).await?.contains(Rights::CREATE) {
+        return Err(Reject::code(Code::NOPERM, "you may not make mailboxes there"));
+    }
+    let missing: Vec<String> =
+        place.parents().filter(|name| find(name).is_none() && *name != "INBOX").map(str::to_owned).collect();
+    let (storage, account, name) = (Arc::clone(cx.storage()), place.account.clone(), place.name.clone());
+    let made = cx
+        .finish(async move {
+            for parent in missing {
+                match storage.tree(&account, TreeOp::Create { name: parent, special_use: Vec::new() }).await {
+                    // Somebody else was faster.
+                    Ok(_) | Err(StorageError::Exists) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            storage.tree(&account, TreeOp::Create { name, special_use }).await
+        })
+        .await?;
+    made.ok_or_else(|| StorageError::backend("a mailbox was made and not told").into())
+}

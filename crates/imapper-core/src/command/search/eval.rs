@@ -1,0 +1,295 @@
+//! Runs the keys of a SEARCH over a view, the cheap ones first: the storage is asked only for messages on which
+//! they leave it open, and a body is read only when nothing less decides.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use tokio::time::Instant;
+
+use super::program::Program;
+use super::text::{Pieces, Window};
+use crate::command::parsed::digest_of;
+use crate::message::Digest;
+use crate::registry::slots::{Cost, Fetching, SearchTest, SearchText};
+use crate::registry::{Context, Shared};
+use crate::session::table::{Entry, Table};
+use crate::session::{Reject, Selected};
+use crate::storage::{Row, RowStream, StorageError, Want};
+use crate::types::{Code, Seq, UidSet};
+
+/// After so much work, other sessions have their turn.
+const TURN: Duration = Duration::from_millis(10);
+/// So many tests take less than that, and the clock is not looked at between.
+const TESTS: usize = 64 * 1024;
+
+impl Program {
+    /// The messages of the view that the program is true of. A message that is gone, and that the client has
+    /// not been told of as such, is found by what the table knows of it.
+    ///
+    /// NO with LIMIT when it takes more of the processor's time than a SEARCH may.
+    pub async fn run(&self, cx: &mut Context<'_>, selected: &Selected) -> Result<UidSet, Reject> {
+        let shared = std::sync::Arc::clone(cx.shared);
+        self.run_on(&shared, selected).await
+    }
+
+    pub(super) async fn run_on(&self, shared: &Shared, selected: &Selected) -> Result<UidSet, Reject> {
+        let search = Search { shared, selected, program: self, now: selected.view.hub().table() };
+        within(shared.limits.search_time, search.run()).await
+    }
+}
+
+/// Lets work go on for so long, counting only the time in which it runs.
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Reject>>) -> Result<T, Reject> {
+    let mut work = pin!(work);
+    let mut spent = Duration::ZERO;
+    poll_fn(|cx| {
+        let start = Instant::now();
+        let polled = work.as_mut().poll(cx);
+        spent += start.elapsed();
+        if polled.is_pending() && spent > limit {
+            return Poll::Ready(Err(Reject::code(Code::LIMIT, "the search takes too long")));
+        }
+        polled
+    })
+    .await
+}
+
+struct Search<'a> {
+    shared: &'a Shared,
+    selected: &'a Selected,
+    program: &'a Program,
+    now: Table,
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct State {
+    found: UidSet,
+    // Those that hang on more costly keys.
+    open: UidSet,
+    scratch: Scratch,
+}
+
+/// Memory that is used again for each message.
+#[derive(Default)]
+struct Scratch {
+    reached: Vec<bool>,
+    // What each test has said of the message.
+    known: Vec<Option<bool>>,
+}
+
+/// Gives way to other sessions now and then.
+struct Turn(Instant);
+
+impl Turn {
+    async fn pause(&mut self) {
+        if self.0.elapsed() >= TURN {
+            tokio::task::yield_now().await;
+            self.0 = Instant::now();
+        }
+    }
+}
+
+impl Search<'_> {
+    async fn run(&self) -> Result<UidSet, Reject> {
+        let mut state = State::default();
+        let mut turn = Turn(Instant::now());
+        let told = self.selected.view.told();
+        let step = u32::try_from((TESTS / self.program.len().max(1)).clamp(1, TESTS)).unwrap_or(1);
+        let mut first = Seq::MIN;
+        while first.get() <= told.len() {
+            let last = Seq::new(first.get().saturating_add(step - 1)).unwrap_or(Seq::MAX);
+            self.by_table(first, last, &mut state);
+            first = last.next();
+            turn.pause().await;
+        }
+        if !state.open.is_empty() && self.program.has(Cost::Row) {
+            self.by_rows(&mut state, &mut turn).await?;
+        }
+        if !state.open.is_empty() && self.program.cost() >= Cost::Digest {
+            self.by_text(&mut state, &mut turn).await?;
+        }
+        Ok(state.found)
+    }
+
+    /// Looks at the table alone, with the flags as they are now, even if the client was not told yet.
+    fn by_table(&self, first: Seq, last: Seq, state: &mut State) {
+        let view = &self.selected.view;
+        let told = view.told();
+        let mut changed = (!told.is_same(&self.now)).then(|| {
+            let from = told.get(first).and_then(|entry| self.now.seq_at_or_after(entry.uid));
+            from.into_iter().flat_map(|from| self.now.iter_seqs(from, Seq::MAX)).peekable()
+        });
+        let is_all = self.program.cost() == Cost::Table;
+        for (seq, entry) in told.iter_seqs(first, last) {
+            let entry = changed.as_mut().map_or(entry, |now| {
+                while now.next_if(|(_, newer)| newer.uid < entry.uid).is_some() {}
+                now.peek().map_or(entry, |(_, newer)| newer_of(entry, newer))
+            });
+            let message = Fetching::new(seq, entry.uid, &entry.flags, view.is_recent(entry.uid), entry.modseq);
+            let test = |key: &dyn SearchTest| key.test(&message, SearchText::Nothing);
+            let found = if is_all {
+                Some(self.program.holds(test))
+            } else {
+                let reached = &mut state.scratch.reached;
+                self.program.decide(reached, |_, key, cost| (cost == Cost::Table).then(|| test(key)))
+            };
+            match found {
+                Some(true) => state.found.insert(entry.uid),
+                Some(false) => {}
+                None => state.open.insert(entry.uid),
+            }
+        }
+    }
+
+    async fn by_rows(&self, state: &mut State, turn: &mut Turn) -> Result<(), Reject> {
+        let open = std::mem::take(&mut state.open);
+        let Some(mut rows) = self.rows(&open, Want::FLAGS).await? else { return Ok(()) };
+        while let Some(chunk) = rows.try_next().await? {
+            for row in &chunk {
+                let Some(message) = self.message(row).filter(|_| open.contains(row.uid)) else { continue };
+                let reached = &mut state.scratch.reached;
+                let found = self.program.decide(reached, |_, key, cost| {
+                    (cost <= Cost::Row).then(|| key.test(&message, SearchText::Nothing))
+                });
+                match found {
+                    Some(true) => state.found.insert(row.uid),
+                    Some(false) => {}
+                    None => state.open.insert(row.uid),
+                }
+                turn.pause().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn by_text(&self, state: &mut State, turn: &mut Turn) -> Result<(), Reject> {
+        let open = std::mem::take(&mut state.open);
+        let want = Want { digest: true, body: self.program.cost() >= Cost::Header };
+        let Some(mut rows) = self.rows(&open, want).await? else { return Ok(()) };
+        while let Some(chunk) = rows.try_next().await? {
+            for row in &chunk {
+                let Some(message) = self.message(row).filter(|_| open.contains(row.uid)) else { continue };
+                match self.matches(row, message, &mut state.scratch, turn).await {
+                    Ok(true) => state.found.insert(row.uid),
+                    Ok(false) | Err(Reject::Storage(StorageError::Gone | StorageError::NoMailbox)) => {}
+                    // One damaged message must not make the others impossible to find.
+                    Err(Reject::Storage(StorageError::Corrupt(error))) => {
+                        let mbox = &self.selected.mbox;
+                        tracing::error!(
+                            account = %mbox.account, mailbox = %mbox.id, uid = %row.uid, error,
+                            "a message can't be searched"
+                        );
+                    }
+                    Err(error) => return Err(error),
+                }
+                turn.pause().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of those that still exist; none if the mailbox itself does not.
+    async fn rows(&self, uids: &UidSet, want: Want) -> Result<Option<RowStream>, Reject> {
+        match self.shared.storage.rows(&self.selected.mbox, uids, want).await {
+            Err(StorageError::NoMailbox) => Ok(None),
+            rows => Ok(Some(rows?)),
+        }
+    }
+
+    fn message<'r>(&self, row: &'r Row) -> Option<Fetching<'r>> {
+        let view = &self.selected.view;
+        let seq = view.seq_of(row.uid)?;
+        let mut message = Fetching::new(seq, row.uid, &row.flags, view.is_recent(row.uid), row.modseq);
+        message.row = Some(row);
+        Some(message)
+    }
+
+    /// Looks into a message, no further than it must.
+    async fn matches(
+        &self,
+        row: &Row,
+        message: Fetching<'_>,
+        scratch: &mut Scratch,
+        turn: &mut Turn,
+    ) -> Result<bool, Reject> {
+        let program = self.program;
+        scratch.known.clear();
+        scratch.known.resize(program.len(), None);
+        let digest = digest_of(self.shared, &self.selected.mbox, row).await?;
+        let message = &Fetching { digest: Some(&digest), ..message };
+        if let Some(found) = scratch.decide(program, message, SearchText::Nothing) {
+            return Ok(found);
+        }
+        let missing = || StorageError::Corrupt("a row came without its body".to_owned());
+        if program.has(Cost::Header)
+            && let Some(found) = match digest.header_bytes() {
+                Some(header) => scratch.decide(program, message, SearchText::Header(header)),
+                None => {
+                    let range = 0..self.header_end(&digest);
+                    let mut window = self.window(row).ok_or_else(missing)?;
+                    let header = window.read(range).await?;
+                    scratch.decide(program, message, SearchText::Header(&header))
+                }
+            }
+        {
+            return Ok(found);
+        }
+        if program.cost() >= Cost::Body {
+            let window = self.window(row).ok_or_else(missing)?;
+            let overlap = program.tests().map(SearchTest::overlap).max().unwrap_or(0);
+            let longest = self.shared.limits.message.header as u64;
+            let mut pieces = Pieces::new(window, &digest, program.has(Cost::Text), longest, overlap);
+            while let Some(text) = pieces.next().await? {
+                if let Some(found) = scratch.decide(program, message, text) {
+                    return Ok(found);
+                }
+                turn.pause().await;
+            }
+        }
+        // What was not found anywhere is not there.
+        let Scratch { reached, known } = scratch;
+        Ok(program.decide(reached, |at, _, _| Some(known.get(at).copied().flatten().unwrap_or(false)))
+            == Some(true))
+    }
+
+    fn window<'r>(&'r self, row: &'r Row) -> Option<Window<'r>> {
+        row.body.as_ref().map(|body| Window::new(&*self.shared.storage, body, row.size))
+    }
+
+    /// Where to stop reading a header that is too long to be kept.
+    fn header_end(&self, digest: &Digest) -> u64 {
+        digest.header().end.min(self.shared.limits.message.header as u64)
+    }
+}
+
+impl Scratch {
+    /// Makes the tests that can be made with this text, and that matter.
+    fn decide(&mut self, program: &Program, message: &Fetching<'_>, text: SearchText<'_>) -> Option<bool> {
+        let Self { reached, known } = self;
+        program.decide(reached, |at, key, cost| {
+            let known = known.get_mut(at)?;
+            if known.is_none() {
+                *known = match (cost, text) {
+                    (Cost::Table | Cost::Row | Cost::Digest, _) => {
+                        Some(key.test(message, SearchText::Nothing))
+                    }
+                    (Cost::Header, SearchText::Header(_)) => Some(key.test(message, text)),
+                    (Cost::Body | Cost::Text, SearchText::Body(_)) | (Cost::Text, SearchText::Fields(_)) => {
+                        key.test(message, text).then_some(true)
+                    }
+                    _ => None,
+                };
+            }
+            *known
+        })
+    }
+}
+
+/// The entry as it is now; what the client was told may be newer than what the hub has read.
+fn newer_of<'a>(told: &'a Entry, now: &'a Entry) -> &'a Entry {
+    if now.uid == told.uid && now.modseq >= told.modseq { now } else { told }
+}

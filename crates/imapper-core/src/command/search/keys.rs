@@ -14,7 +14,7 @@ use crate::wire::Args;
 use crate::wire::args::is_atom_char;
 
 /// Puts the keys of the base protocol in their slots.
-pub fn keys(registry: &mut Registry) {
+pub(crate) fn keys(registry: &mut Registry) {
     flags(registry);
     registry.search_key("ALL", Key(|_, _| Ok(Box::new(Always))));
     registry.search_key("UID", Key(uids));

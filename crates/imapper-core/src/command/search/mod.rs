@@ -22,7 +22,7 @@ use crate::session::{Login, Reject, Selected};
 use crate::types::{Uid, UidSet};
 use crate::wire::{Args, Line};
 
-pub(super) use keys::keys;
+pub(crate) use keys::keys;
 pub use program::Program;
 
 pub(super) fn row() -> Row {

@@ -180,37 +180,38 @@ impl<'a> Part<'a> {
         let octets = window.read(self.rest.start..end).await?;
         let is_last = end == self.rest.end;
         self.rest.start = end;
-        let Some(decode) = &mut self.decode else {
-            text.clear();
-            if is_last {
-                // The usual case: the whole part is one piece.
-                *text = decode_text(&octets, self.encoding, self.charset);
-                return Ok(true);
-            }
-            self.decode = Some(Charset::new(self.charset));
-            return Ok(self.append(&octets, false, text));
-        };
-        // Moving on through a charset that was not there is not possible.
-        let _ = decode;
-        let mut keep = text.len().saturating_sub(self.overlap);
+        let is_first = self.decode.is_none();
+        if is_first && is_last {
+            // The usual case: the whole part is one piece.
+            *text = decode_text(&octets, self.encoding, self.charset);
+            return Ok(true);
+        }
+        let mut keep = if is_first { text.len() } else { text.len().saturating_sub(self.overlap) };
         while !text.is_char_boundary(keep) {
             keep -= 1;
         }
         text.drain(..keep);
-        Ok(self.append(&octets, is_last, text))
+        self.append(&octets, is_last, text);
+        Ok(true)
     }
 
-    fn append(&mut self, octets: &[u8], is_last: bool, text: &mut String) -> bool {
-        self.pending.extend_from_slice(octets);
+    fn append(&mut self, octets: &[u8], is_last: bool, text: &mut String) {
+        match self.encoding {
+            // What is no digit means nothing, and must not pile up between two of them.
+            Encoding::Base64 => self.pending.extend(octets.iter().filter(|byte| is_digit_or_end(**byte))),
+            _ => self.pending.extend_from_slice(octets),
+        }
         let cut = if is_last { self.pending.len() } else { safe_cut(&self.pending, self.encoding) };
         let rest = self.pending.split_off(cut);
         let piece = std::mem::replace(&mut self.pending, rest);
         let decoded = decode_transfer(&piece, self.encoding);
-        if let Some(charset) = &mut self.decode {
-            charset.append(decoded.as_deref().unwrap_or(&piece), is_last, text);
-        }
-        true
+        let charset = self.decode.get_or_insert_with(|| Charset::new(self.charset));
+        charset.append(decoded.as_deref().unwrap_or(&piece), is_last, text);
     }
+}
+
+const fn is_digit_or_end(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
 /// How much of a stretch can be decoded without what follows.
@@ -220,11 +221,7 @@ fn safe_cut(octets: &[u8], encoding: Encoding) -> usize {
         Encoding::Base64 => {
             let (mut digits, mut cut) = (0u32, 0);
             for (at, &byte) in octets.iter().enumerate() {
-                match byte {
-                    b'=' => digits = 0,
-                    b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => digits = (digits + 1) % 4,
-                    _ => {}
-                }
+                digits = if byte == b'=' { 0 } else { (digits + 1) % 4 };
                 if digits == 0 {
                     cut = at + 1;
                 }

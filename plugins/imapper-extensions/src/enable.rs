@@ -7,7 +7,7 @@ use imapper_core::registry::{Context, Extension, Flow, InAuthenticated, Outcome,
 use imapper_core::session::Login;
 use imapper_core::wire::{Args, Line, Malformed};
 
-pub(crate) const WORDS: &[&str] = &["ENABLE", "ENABLED"];
+pub(crate) const WORDS: &[&str] = &["ENABLE"];
 
 /// The command. What it can turn on, other extensions say with [`Registry::enable`]; whether they are
 /// installed before this one or after does not matter.

@@ -3,8 +3,8 @@
 use imapper_core::registry::Extension;
 
 use crate::{
-    AuthPlain, Children, Enable, Id, IdFields, Idle, LiteralMinus, LiteralPlus, LoginDisabled, Namespace, SaslIr,
-    StartTls, Unselect,
+    AuthPlain, Children, Enable, Id, IdFields, Idle, LiteralMinus, LiteralPlus, LoginDisabled, Namespace,
+    SaslIr, StartTls, Unselect,
 };
 use crate::{
     auth_plain, children, enable, id, idle, literal, logindisabled, namespace, sasl_ir, starttls, unselect,

@@ -210,7 +210,8 @@ mod tests {
         let fields = |count: usize| format!(" ({})", vec!["\"k\" \"v\""; count].join(" "));
         assert_eq!(read(&fields(30)).unwrap().len(), 30);
         assert_eq!(read(&fields(31)), None);
-        let one = |name: usize, value: usize| format!(" (\"{}\" \"{}\")", "n".repeat(name), "v".repeat(value));
+        let one =
+            |name: usize, value: usize| format!(" (\"{}\" \"{}\")", "n".repeat(name), "v".repeat(value));
         assert!(read(&one(30, 1024)).is_some());
         assert_eq!(read(&one(31, 1)), None);
         assert_eq!(read(&one(1, 1025)), None);
@@ -240,9 +241,8 @@ mod tests {
 
     #[test]
     fn the_log_gets_one_short_line() {
-        let client = ClientId {
-            fields: vec![("a\r\nb".to_owned(), None), ("c".to_owned(), Some("é".repeat(2000)))],
-        };
+        let client =
+            ClientId { fields: vec![("a\r\nb".to_owned(), None), ("c".to_owned(), Some("é".repeat(2000)))] };
         let line = logged(&client);
         assert!(line.starts_with("a\\r\\nb=NIL c=é"), "{line}");
         assert!(line.chars().count() <= MAX_LOGGED && !line.contains(char::is_control), "{line}");

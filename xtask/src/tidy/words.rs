@@ -14,6 +14,11 @@ use super::tree::{CORE, Tree};
 const EXTENSIONS: &str = "plugins/imapper-extensions/src/";
 /// A shorter word would find names that have nothing to do with it.
 const SHORTEST_TYPE: usize = 3;
+/// Words that the base protocol has names for too: a literal of any kind (RFC 9051 §4.3), namespaces of
+/// mailboxes (RFC 9051 §5.1.2). Types may have these names; strings may not.
+const COMMON_TYPES: [&str; 3] = ["LITERAL+", "LITERAL-", "NAMESPACE"];
+/// Words that are something else in MIME, in the core's folder where they are: `Content-ID`.
+const COMMON_TEXTS: [(&str, &str); 1] = [("ID", "message/")];
 
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     let words = registered(tree, findings);
@@ -29,10 +34,13 @@ pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     for (path, source) in core().filter(|(path, _)| !in_storage(path)) {
         for token in source.shipped() {
             let found = match token.kind {
-                Kind::Text => words.iter().find(|(word, _)| says(&token.text, word)),
+                Kind::Text => {
+                    words.iter().find(|(word, _)| says(&token.text, word) && !is_common_text(word, path))
+                }
                 _ if is_type(token) && !of_storage.contains(token.text.as_str()) => words
                     .iter()
-                    .find(|(word, _)| word.len() >= SHORTEST_TYPE && plain(&token.text) == plain(word)),
+                    .filter(|(word, _)| word.len() >= SHORTEST_TYPE && !COMMON_TYPES.contains(&word.as_str()))
+                    .find(|(word, _)| plain(&token.text) == plain(word)),
                 _ => None,
             };
             if let Some((word, owner)) = found {
@@ -84,6 +92,11 @@ fn says(text: &str, word: &str) -> bool {
     let parts = |sign: char| sign.is_whitespace() || matches!(sign, '(' | ')' | '[' | ']' | '"' | '*');
     text.trim().eq_ignore_ascii_case(word)
         || text.split(parts).any(|part| part == word || part.strip_suffix('=') == Some(word))
+}
+
+fn is_common_text(word: &str, path: &str) -> bool {
+    let place = path.strip_prefix(CORE).unwrap_or_default();
+    COMMON_TEXTS.iter().any(|(common, folder)| *common == word && place.starts_with(folder))
 }
 
 fn is_type(token: &Token) -> bool {

@@ -24,6 +24,7 @@ pub(crate) struct Cli {
 /// What is said by flags and variables.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Options of the server")]
+#[expect(clippy::doc_markdown, reason = "the comments are what --help shows")]
 pub(crate) struct Options {
     /// Port of the first IMAP listener [IMAP_PORT] [default: 143, or 993 with --ssl]
     #[arg(short, long, value_name = "N", global = true)]

@@ -11,6 +11,9 @@ mod parts;
 mod plugin;
 mod run;
 mod serve;
+mod server;
+#[cfg(all(feature = "memory", feature = "static"))]
+mod test_server;
 mod tls;
 mod users;
 
@@ -18,3 +21,6 @@ pub use builtin::{Builtin, OpenedStorage, builtin};
 pub use error::Failure;
 pub use plugin::{PluginConfig, PluginError};
 pub use run::run;
+pub use server::{Configuration, Server};
+#[cfg(all(feature = "memory", feature = "static"))]
+pub use test_server::TestServer;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    imapper_bin::run(&imapper_bin::builtin())
+    imapper_bin::run(imapper_bin::builtin())
 }

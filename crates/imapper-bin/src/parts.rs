@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use imapper_core::TlsMode;
 use imapper_core::registry::Extension;
-use imapper_core::session::Namespace;
+use imapper_core::session::{Namespace, Traffic};
 
 use crate::builtin::Builtin;
-use crate::config::{Address, Config, Problem, TlsMode};
+use crate::config::{Address, Config, Problem};
 use crate::error::Failure;
 use crate::extensions;
-use crate::plugin::PluginConfig;
 use crate::tls::Certificate;
 use crate::users::Reloadable;
 
@@ -57,10 +57,38 @@ impl Parts {
         })
     }
 
+    /// Puts the server together. Nothing listens yet.
+    pub(crate) fn build(self, config: &Config) -> Result<imapper_core::Server, Failure> {
+        let wrong = |what: String| Failure::Configuration(vec![what]);
+        let mut builder = imapper_core::Server::builder()
+            .storage(self.storage)
+            .users(self.users)
+            .namespaces(self.namespaces)
+            .extensions(self.extensions)
+            .limits(config.limits.clone());
+        if let Some(certificate) = &self.certificate {
+            builder = builder.tls(certificate.server_config().map_err(|error| wrong(error.to_string()))?);
+        }
+        if config.debug {
+            builder = builder.traffic(traffic());
+        }
+        for listener in &config.listeners {
+            let address = listener.address.resolve();
+            let address = address.map_err(|error| wrong(format!("listener {}: {error}", listener.address)))?;
+            builder = builder.listen(address, listener.tls);
+        }
+        builder.build().map_err(|error| wrong(error.to_string()))
+    }
+
     /// The names of the extensions that are on.
     pub(crate) fn extension_names(&self) -> Vec<&'static str> {
         self.extensions.iter().map(|extension| extension.name()).collect()
     }
+}
+
+/// Writes the traffic to the console; the server has masked what is secret.
+fn traffic() -> Traffic {
+    Arc::new(|connection, direction, line| crate::command::print(&format!("{connection} {direction}: {line}")))
 }
 
 /// What `[protocol]` tells the extensions.
@@ -102,10 +130,4 @@ fn names(config: &Config) -> Vec<String> {
         }
     }
     names
-}
-
-/// The users that another reading of the configuration gives.
-pub(crate) async fn reopen_users(builtin: &Builtin, users: &[PluginConfig], into: &Reloadable) -> Result<(), Vec<Problem>> {
-    into.replace(builtin.open_users(users).await?);
-    Ok(())
 }

@@ -97,9 +97,7 @@ impl PluginConfig {
             let entries = vec![entry("testuser", Kind::String(value.to_owned()))];
             Kind::Table(Table { entries, at })
         };
-        // The cheapest cost: the password is known to everybody anyway.
-        let hash = bcrypt::hash("testpass", 4).unwrap_or_default();
-        let entries = vec![entry("accounts", pair(&hash)), entry("tokens", pair("testtoken"))];
+        let entries = vec![entry("accounts", pair(&testuser_hash())), entry("tokens", pair("testtoken"))];
         Self::new("users", "static", at, Table { entries, at }, "the command line", Path::new(""))
     }
 
@@ -263,6 +261,11 @@ impl PluginConfig {
             .map(|key| Problem::at(&self.inner.file, key.at, unknown(key, self.inner.section, &known)))
             .collect()
     }
+}
+
+/// The hash of testuser's password, at the cheapest cost: everybody knows the password anyway.
+pub(crate) fn testuser_hash() -> String {
+    bcrypt::hash("testpass", 4).unwrap_or_default()
 }
 
 fn secret_pairs(value: &Value) -> Result<Vec<(String, SecretString)>, Unfit> {

@@ -1,7 +1,6 @@
 //! The command: reads arguments and variables, does what they say, and gives the exit status.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -10,16 +9,17 @@ use crate::builtin::Builtin;
 use crate::cli::{Cli, Command, Options};
 use crate::command::{self, check, passwd, plugins};
 use crate::error::Failure;
+use crate::server::Configuration;
 use crate::{serve, tls};
 
 /// Runs the `imapper` command with these plugins: all of `main` but its name.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
-///     imapper_bin::run(&imapper_bin::builtin())
+///     imapper_bin::run(imapper_bin::builtin())
 /// }
 /// ```
-pub fn run(builtin: &Builtin) -> ExitCode {
+pub fn run(builtin: Builtin) -> ExitCode {
     tls::install_provider();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -41,15 +41,15 @@ pub fn run(builtin: &Builtin) -> ExitCode {
     }
 }
 
-fn obey(builtin: &Builtin, cli: Cli) -> Result<(), Failure> {
-    let options = || -> Result<Options, Failure> { Ok(cli.options.over(Options::from_env(|name| std::env::var_os(name))?)) };
-    // Paths of the command line begin here, and are shown as they were given.
-    let here = Path::new("");
+fn obey(builtin: Builtin, cli: Cli) -> Result<(), Failure> {
+    let configuration = || -> Result<Configuration, Failure> {
+        Ok(Configuration::of(cli.options.over(Options::from_env(|name| std::env::var_os(name))?)))
+    };
     match cli.command {
-        None | Some(Command::Serve) => wait(serve::run(builtin, &options()?, here)),
-        Some(Command::Check) => wait(check::run(builtin, &options()?, here)),
+        None | Some(Command::Serve) => wait(serve::run(builtin, configuration()?)),
+        Some(Command::Check) => wait(check::run(&builtin, &configuration()?)),
         Some(Command::Plugins) => {
-            plugins::run(builtin);
+            plugins::run(&builtin);
             Ok(())
         }
         Some(Command::Passwd(arguments)) => passwd::run(&arguments),

@@ -1,16 +1,41 @@
-//! `imapper serve`: listens until a signal comes.
+//! `imapper serve`: serves until a signal comes.
 
-use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::builtin::Builtin;
-use crate::cli::Options;
-use crate::config::Config;
+use crate::command::print;
+use crate::config::tls_word;
 use crate::error::Failure;
-use crate::parts::Parts;
+use crate::log;
+use crate::server::{Configuration, Server};
 
-pub(crate) async fn run(builtin: &Builtin, options: &Options, folder: &Path) -> Result<(), Failure> {
-    let config = Config::load(options, folder)?;
-    crate::log::start(config.log);
-    let parts = Parts::open(builtin, &config).await?;
+pub(crate) async fn run(builtin: Builtin, configuration: Configuration) -> Result<(), Failure> {
+    let config = configuration.load()?;
+    log::start(config.log);
+    // Before the first line that tells others that we are here.
+    let failed = |error: std::io::Error| Failure::Running(format!("signals can't be received: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+
+    let mut server = Server::start_with(builtin, configuration, &config).await?;
+    if config.throwaway_user {
+        print("imapper: user testuser, password testpass, token testtoken");
+    }
+    for (address, mode) in server.listening() {
+        print(&format!("imapper: listening on {address} (imap, {})", tls_word(*mode)));
+    }
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => server.reload().await,
+            () = server.stopped() => break,
+        }
+    }
+    tracing::info!("stopping");
+    if !server.stop().await {
+        tracing::warn!("some clients did not finish in time");
+    }
     Ok(())
 }

@@ -83,9 +83,9 @@ fn store(path: &Path, user: &str, hash: &str) -> std::io::Result<()> {
 
 fn replace(old: &str, user: &str, hash: &str) -> String {
     let line = format!("{user}:{hash}");
-    let is_users = |line: &&str| line.split_once(':').is_some_and(|(name, _)| name.trim() == user);
+    let is_users = |line: &str| line.split_once(':').is_some_and(|(name, _)| name.trim() == user);
     let mut lines: Vec<&str> = old.lines().collect();
-    match lines.iter().position(|line| is_users(&line)) {
+    match lines.iter().position(|line| is_users(line)) {
         Some(at) => {
             lines[at] = &line;
             let mut place = 0;

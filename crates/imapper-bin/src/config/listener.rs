@@ -4,28 +4,18 @@ use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use imapper_core::TlsMode;
+
 use super::section::Section;
 use super::value::{Table, Unfit, Value};
 use super::Problems;
 
-/// How a listener is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TlsMode {
-    /// Not at all.
-    None,
-    /// When the client says STARTTLS (RFC 9051 §6.2.1).
-    StartTls,
-    /// From the first byte (RFC 8314 §3).
-    Implicit,
-}
-
-impl fmt::Display for TlsMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::StartTls => "starttls",
-            Self::Implicit => "implicit",
-        })
+/// When TLS begins, as the configuration writes it.
+pub(crate) const fn word(mode: TlsMode) -> &'static str {
+    match mode {
+        TlsMode::None => "none",
+        TlsMode::StartTls => "starttls",
+        TlsMode::Implicit => "implicit",
     }
 }
 
@@ -50,21 +40,25 @@ impl Address {
         (!host.is_empty()).then_some(Self::Tcp(host.to_owned(), port.parse().ok()?))
     }
 
-    /// The socket addresses that the host has.
-    pub(crate) fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
+    /// The address to listen on: of a host's name, the first IPv4 address, else the first one.
+    pub(crate) fn resolve(&self) -> std::io::Result<imapper_core::Address> {
         match self {
-            Self::Tcp(host, port) => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
-            Self::Unix(_) => Ok(Vec::new()),
+            Self::Tcp(host, port) => {
+                let mut addresses: Vec<SocketAddr> = (host.as_str(), *port).to_socket_addrs()?.collect();
+                addresses.sort_by_key(SocketAddr::is_ipv6);
+                let first = addresses.first().copied().ok_or(std::io::ErrorKind::NotFound)?;
+                Ok(imapper_core::Address::Tcp(first))
+            }
+            Self::Unix(path) => Ok(imapper_core::Address::Unix(path.clone())),
         }
     }
 
     /// Whether only this machine can reach it.
     pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Unix(_) => true,
-            Self::Tcp(..) => self
-                .resolve()
-                .is_ok_and(|addresses| addresses.iter().all(|address| address.ip().to_canonical().is_loopback())),
+        match self.resolve() {
+            Ok(imapper_core::Address::Tcp(address)) => address.ip().to_canonical().is_loopback(),
+            Ok(imapper_core::Address::Unix(_)) => true,
+            Err(_) => false,
         }
     }
 }
@@ -152,13 +146,12 @@ pub(crate) fn resolve(mut listeners: Vec<Listener>, overrides: &Overrides, certi
             if let (Address::Tcp(_, port), Some(wanted)) = (&mut listener.address, overrides.port) {
                 *port = wanted;
             }
-            listener.tls = match (overrides.ssl, overrides.starttls, listener.tls) {
-                (Some(true), ..) => TlsMode::Implicit,
-                (Some(false), None, TlsMode::Implicit) => TlsMode::StartTls,
-                (None, _, TlsMode::Implicit) => TlsMode::Implicit,
-                (_, Some(true), _) => TlsMode::StartTls,
-                (_, Some(false), _) => TlsMode::None,
-                (_, None, mode) => mode,
+            let is_implicit = overrides.ssl.unwrap_or(listener.tls == TlsMode::Implicit);
+            listener.tls = match (overrides.starttls, listener.tls) {
+                _ if is_implicit => TlsMode::Implicit,
+                (Some(false), _) => TlsMode::None,
+                (Some(true), _) | (None, TlsMode::Implicit) => TlsMode::StartTls,
+                (None, mode) => mode,
             };
         }
     }

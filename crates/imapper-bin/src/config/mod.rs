@@ -15,7 +15,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use listener::{Address, Listener, TlsMode};
+pub(crate) use listener::{Address, Listener, word as tls_word};
 pub(crate) use nearest::nearest;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use protocol::Protocol;

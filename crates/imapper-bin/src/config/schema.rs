@@ -7,6 +7,7 @@ use super::limits::{LIMITS, Limit, Unit};
 
 /// A key of the configuration.
 #[derive(Debug)]
+#[cfg_attr(not(test), allow(dead_code, reason = "a test writes the documentation from the rest"))]
 pub(crate) struct Key {
     /// The table that it stands in; `""` at the top.
     pub(crate) section: &'static str,

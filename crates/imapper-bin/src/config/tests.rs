@@ -1,5 +1,7 @@
 //! The overlay of file, variables and flags, and what is said of a file that is wrong.
 
+use imapper_core::TlsMode;
+
 use super::*;
 
 const USERS: &str = "[storage]\nplugin = \"memory\"\n[users]\nplugin = \"static\"\n";

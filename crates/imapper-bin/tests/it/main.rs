@@ -1,4 +1,6 @@
 //! Tests of the built binary.
 
+mod client;
 mod command_line;
 mod program;
+mod serving;

@@ -1,9 +1,12 @@
 //! Starts the binary, in a folder and an environment of its own.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// A folder that goes when it is dropped.
 pub(crate) struct Folder(PathBuf);
@@ -77,5 +80,118 @@ impl From<Output> for Ended {
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+}
+
+/// A server that runs until it is told otherwise; killed when it is dropped.
+pub(crate) struct Running {
+    child: Child,
+    out: Lines,
+    err: Lines,
+    /// Where it listens, in the order of the configuration.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// What comes on a pipe, line by line.
+struct Lines {
+    lines: mpsc::Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Lines {
+    fn of(pipe: impl std::io::Read + Send + 'static) -> Self {
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { lines, seen: Vec::new() }
+    }
+
+    /// The next line, `None` at the end.
+    fn next(&mut self) -> Option<String> {
+        let line = match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("no line came; before: {:#?}", self.seen),
+        };
+        self.seen.push(line.clone());
+        Some(line)
+    }
+
+    fn until(&mut self, part: &str) -> String {
+        loop {
+            match self.next() {
+                Some(line) if line.contains(part) => return line,
+                Some(_) => {}
+                None => panic!("{part:?} never came, but {:#?}", self.seen),
+            }
+        }
+    }
+
+    fn rest(mut self) -> String {
+        while self.next().is_some() {}
+        self.seen.join("\n")
+    }
+}
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Folder {
+    /// Starts a server that listens on so many addresses.
+    pub(crate) fn serve<const N: usize>(&self, arguments: [&str; N], listeners: usize) -> Running {
+        let mut command = self.imapper(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = Lines::of(child.stdout.take().unwrap());
+        let mut err = Lines::of(child.stderr.take().unwrap());
+        let mut addresses = Vec::new();
+        while addresses.len() < listeners {
+            let Some(line) = out.next() else {
+                while err.next().is_some() {}
+                panic!("it does not listen: {:#?}", err.seen);
+            };
+            if let Some(rest) = line.strip_prefix("imapper: listening on ") {
+                addresses.push(rest.split(' ').next().unwrap().parse().unwrap());
+            }
+        }
+        Running { child, out, err, addresses }
+    }
+}
+
+impl Running {
+    /// Sends a signal: `TERM`, `INT`, `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for a line of the log with that in it.
+    pub(crate) fn logged(&mut self, part: &str) -> String {
+        self.err.until(part)
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) -> Ended {
+        let out = std::mem::replace(&mut self.out, Lines::of(std::io::empty())).rest();
+        let err = std::mem::replace(&mut self.err, Lines::of(std::io::empty())).rest();
+        let status = self.child.wait().unwrap().code().unwrap_or(-1);
+        Ended { status, out, err }
+    }
+
+    /// Tells it to end, and waits.
+    pub(crate) fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.ended()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

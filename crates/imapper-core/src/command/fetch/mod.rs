@@ -1,12 +1,16 @@
 //! FETCH and UID FETCH (RFC 9051 §6.4.5 and §6.4.9, RFC 3501 §6.4.5 and §6.4.8).
 //!
-//! `plan` reads the arguments, `tell` asks the storage and sends the responses; `items` and `body` are what the
-//! base protocol can tell of a message.
+//! `plan` reads the arguments, `tell` asks the storage, `response` puts the items together; `items` and `body`
+//! are what the base protocol can tell of a message.
 
 mod body;
 mod items;
 mod plan;
+mod response;
 mod tell;
+
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 

@@ -35,7 +35,7 @@ pub(super) fn parse(
 }
 
 /// A macro, an item, or a list of items.
-fn items(registry: &Registry, args: &mut Args<'_>) -> Result<Vec<Box<dyn Fetched>>, Reject> {
+pub(super) fn items(registry: &Registry, args: &mut Args<'_>) -> Result<Vec<Box<dyn Fetched>>, Reject> {
     let mut items = Vec::new();
     if args.eat(b'(') {
         loop {

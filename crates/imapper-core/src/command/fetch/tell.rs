@@ -1,27 +1,22 @@
-//! The responses of FETCH (RFC 9051 §7.5.2).
+//! The run of FETCH: asks the storage for many messages at once, and sends one response after the other.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::items::put_flags;
+use super::response::Response;
 use crate::command::parsed::{digest_of, read_range};
 use crate::message::Digest;
 use crate::registry::slots::{FetchPlan, Fetched, Fetching};
 use crate::registry::{Context, Flow, Outcome};
-use crate::session::policy::Told;
 use crate::session::table::{Entry, Table};
 use crate::session::{Reject, Rights, Selected};
 use crate::storage::{FlagChange, FlagOp, Row, StorageError, Stored, Want};
-use crate::types::{Code, Flags, ModSeq, Seq, SystemFlag, Uid, UidSet};
-use crate::wire::Line;
+use crate::types::{Code, Flags, ModSeq, Seq, SystemFlag, UidSet};
 
 /// How many messages' rows are asked for at once.
 const BATCH: usize = 256;
-/// A response that has become so long is ended, and what is left of the message's items goes into another
-/// one: many large items of one message must not lie in memory together.
-const SPLIT: usize = 1024 * 1024;
 
 /// Does what was planned.
 pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan: FetchPlan) -> Outcome {
@@ -39,7 +34,7 @@ pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan:
         before.run(cx, selected, &mut plan.uids).await?;
     }
     let mut teller = Teller::new(cx, selected, &mut plan.items);
-    if teller.tells_flags {
+    if teller.response.tells_flags() {
         selected.view.catch_up(&plan.uids);
     }
     let told = match teller.want {
@@ -51,7 +46,7 @@ pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan:
         None => Ok(()),
     };
     if let Err(error) = told {
-        if teller.tells_flags {
+        if teller.response.tells_flags() {
             // Not all that was caught up with has been told.
             selected.view.retell(&plan.uids);
         }
@@ -79,18 +74,13 @@ fn changed(told: &Table, now: &Table, uids: &UidSet, since: ModSeq) -> UidSet {
     kept.filter(|uid| now.find(*uid).is_none_or(|(_, entry)| entry.modseq > since)).collect()
 }
 
-/// Sends one response after the other.
+/// What is known while messages are told.
 struct Teller<'p> {
     items: &'p mut [Box<dyn Fetched>],
+    response: Response,
     want: Option<Want>,
-    tells_flags: bool,
-    /// UID FETCH tells the UID, asked for or not (RFC 9051 §6.4.9).
-    adds_uid: bool,
     sets_seen: bool,
     shows_recent: bool,
-    line: Line,
-    /// The length of what stands in the line before the first item.
-    head: usize,
     /// A message is gone.
     gone: bool,
     /// The first failure that concerned one message alone.
@@ -107,14 +97,11 @@ impl<'p> Teller<'p> {
         let wanted = items.iter().filter_map(|item| item.wants()).chain(sets_seen.then_some(Want::FLAGS));
         let want = wanted.reduce(|a, b| Want { digest: a.digest || b.digest, body: a.body || b.body });
         Self {
+            response: Response::new(items, cx.uid),
+            items,
             want,
-            tells_flags: items.iter().any(|item| item.tells_flags()),
-            adds_uid: cx.uid && !items.iter().any(|item| item.tells_uid()),
             sets_seen,
             shows_recent: !cx.policy.no_recent,
-            items,
-            line: Line::new(),
-            head: 0,
             gone: false,
             failed: None,
             stored: None,
@@ -142,9 +129,11 @@ impl<'p> Teller<'p> {
             }
             let recent = self.shows_recent && selected.view.is_recent(entry.uid);
             let message = Fetching::new(seq, entry.uid, &entry.flags, recent, modseq);
-            self.open(seq, entry.uid);
-            for at in 0..self.items.len() {
-                self.put(at, &message, None);
+            self.response.open(seq, entry.uid);
+            for item in &*self.items {
+                if let Err(error) = self.response.put(&**item, &message, None) {
+                    self.failed.get_or_insert(error);
+                }
             }
             self.close(cx).await?;
         }
@@ -195,7 +184,7 @@ impl<'p> Teller<'p> {
             let mut message = Fetching::new(seq, row.uid, &entry.flags, false, row.modseq);
             message.recent = self.shows_recent && selected.view.is_recent(row.uid);
             message.row = Some(row);
-            if self.tells_flags {
+            if self.response.tells_flags() {
                 message.modseq = entry.modseq;
             }
             let Some(flags) = flags else {
@@ -263,29 +252,36 @@ impl<'p> Teller<'p> {
     ) -> Result<(), Reject> {
         let digest = self.digest(cx, selected, message).await;
         let message = &Fetching { digest: digest.as_ref(), ..*message };
-        self.open(message.seq, message.uid);
+        self.response.open(message.seq, message.uid);
         for at in 0..self.items.len() {
+            if self.response.is_long() {
+                self.close(cx).await?;
+                self.response.open(message.seq, message.uid);
+            }
             let Some(item) = self.items.get(at) else { continue };
             if digest.is_none() && item.wants().is_some_and(|want| want.digest) {
                 continue;
             }
-            let read = match self.read(cx, at, message).await {
-                Ok(read) => read,
-                Err(error) => {
-                    self.fail(error);
-                    continue;
-                }
+            let put = match read(cx, &**item, message).await {
+                Ok(read) => self.response.put(&**item, message, read.as_ref()),
+                Err(error) => Err(error),
             };
-            if self.line.text().len() > SPLIT {
-                self.close(cx).await?;
-                self.open(message.seq, message.uid);
+            if let Err(error) = put {
+                self.fail(error);
             }
-            self.put(at, message, read.as_ref());
         }
         if is_changed {
-            self.put_change(cx, message);
+            self.response.put_change(message, &cx.policy.told_items, self.items);
         }
         self.close(cx).await
+    }
+
+    /// Sends the response, unless there is nothing in it.
+    async fn close(&mut self, cx: &mut Context<'_>) -> Result<(), Reject> {
+        if let Some(line) = self.response.close() {
+            cx.send(line).await?;
+        }
+        Ok(())
     }
 
     async fn digest(
@@ -304,85 +300,6 @@ impl<'p> Teller<'p> {
         }
     }
 
-    /// Reads what an item needs of the body. Of a header that is longer than any that is parsed, the part
-    /// that would be.
-    async fn read(
-        &self,
-        cx: &mut Context<'_>,
-        at: usize,
-        message: &Fetching<'_>,
-    ) -> Result<Option<Bytes>, Reject> {
-        let Some(mut range) = self.items.get(at).and_then(|item| item.reads(message)) else {
-            return Ok(None);
-        };
-        let most = u64::try_from(cx.shared.limits.message.header).unwrap_or(u64::MAX);
-        range.end = range.end.min(range.start.saturating_add(most));
-        let body = message.row.and_then(|row| row.body.as_ref());
-        let body =
-            body.ok_or_else(|| StorageError::Corrupt(format!("message {} has no body", message.uid)))?;
-        read_range(&**cx.storage(), body, range).await.map(Some)
-    }
-
-    /// Adds the flags that have just changed, and what is told beside flags that nobody asked for.
-    fn put_change(&mut self, cx: &Context<'_>, message: &Fetching<'_>) {
-        if !self.tells_flags {
-            self.separate();
-            put_flags(message, &mut self.line);
-        }
-        let mut told = Told::new(message.seq, message.uid, message.modseq);
-        told.row = message.row;
-        for item in &cx.policy.told_items {
-            let before = self.line.text().len();
-            item(&told, &mut self.line);
-            let added = self.line.text().get(before..).unwrap_or_default();
-            let word = added.split(|byte| *byte == b' ').find(|word| !word.is_empty()).unwrap_or_default();
-            let is_told = self.items.iter().any(|item| item.name().as_bytes() == word);
-            if is_told || (self.adds_uid && word == b"UID") {
-                self.line.truncate(before);
-            }
-        }
-    }
-
-    /// Begins a response.
-    fn open(&mut self, seq: Seq, uid: Uid) {
-        self.line.clear();
-        self.line.raw(b"* ").number(seq.get()).raw(b" FETCH (");
-        self.head = self.line.text().len();
-        if self.adds_uid {
-            self.line.raw(b"UID ").number(uid.get());
-        }
-    }
-
-    /// A space, but before the first item.
-    fn separate(&mut self) {
-        if self.line.text().len() > self.head {
-            self.line.sp();
-        }
-    }
-
-    fn put(&mut self, at: usize, message: &Fetching<'_>, read: Option<&Bytes>) {
-        let before = self.line.text().len();
-        self.separate();
-        let start = self.line.text().len();
-        let Some(item) = self.items.get(at) else { return };
-        let result = item.render(message, read, &mut self.line);
-        if result.is_err() || self.line.text().len() == start {
-            self.line.truncate(before);
-        }
-        if let Err(error) = result {
-            self.fail(error);
-        }
-    }
-
-    /// Sends the response, unless there is nothing in it.
-    async fn close(&mut self, cx: &mut Context<'_>) -> Result<(), Reject> {
-        if self.line.text().len() > self.head {
-            self.line.raw(b")");
-            cx.send(&mut self.line).await?;
-        }
-        Ok(())
-    }
-
     /// Notes a failure that concerns one message alone: the others are told all the same.
     fn fail(&mut self, error: Reject) {
         match error {
@@ -392,4 +309,19 @@ impl<'p> Teller<'p> {
             error => tracing::debug!(%error, "another message could not be fetched"),
         }
     }
+}
+
+/// Reads what an item needs of the body. Of a header that is longer than any that is parsed, the part that
+/// would be.
+async fn read(
+    cx: &mut Context<'_>,
+    item: &dyn Fetched,
+    message: &Fetching<'_>,
+) -> Result<Option<Bytes>, Reject> {
+    let Some(mut range) = item.reads(message) else { return Ok(None) };
+    let most = u64::try_from(cx.shared.limits.message.header).unwrap_or(u64::MAX);
+    range.end = range.end.min(range.start.saturating_add(most));
+    let body = message.row.and_then(|row| row.body.as_ref());
+    let body = body.ok_or_else(|| StorageError::Corrupt(format!("message {} has no body", message.uid)))?;
+    read_range(&**cx.storage(), body, range).await.map(Some)
 }

@@ -3,6 +3,8 @@
 //! On the wire a name is a prefix and levels with the namespace's separator between; in a storage it belongs
 //! to an account, and its separator is '/'.
 
+use std::borrow::Cow;
+
 use crate::limits::Limits;
 use crate::session::Reject;
 use crate::storage::AccountId;
@@ -50,6 +52,16 @@ impl Namespace {
         Self { kind, prefix, separator, accounts, anonymous: false }
     }
 
+    /// What the names in it begin with, up to the first level: the prefix, and a separator where it has none
+    /// at its end.
+    pub fn base(&self) -> Cow<'_, str> {
+        if self.prefix.is_empty() || self.prefix.ends_with(self.separator) {
+            Cow::Borrowed(&self.prefix)
+        } else {
+            Cow::Owned(format!("{}{}", self.prefix, self.separator))
+        }
+    }
+
     /// The prefix without a separator at its end.
     pub fn root(&self) -> &str {
         self.prefix.strip_suffix(self.separator).unwrap_or(&self.prefix)
@@ -81,8 +93,8 @@ impl Place {
         let Some(namespace) = namespaces.get(self.namespace) else { return self.name.clone() };
         match namespace.kind {
             NamespaceKind::Personal => self.name.clone(),
-            NamespaceKind::Shared => format!("{}{}", namespace.prefix, self.name),
-            NamespaceKind::OtherUsers => format!("{}{}/{}", namespace.prefix, self.account, self.name),
+            NamespaceKind::Shared => format!("{}{}", namespace.base(), self.name),
+            NamespaceKind::OtherUsers => format!("{}{}/{}", namespace.base(), self.account, self.name),
         }
     }
 
@@ -148,6 +160,10 @@ impl Namespaces {
             NamespaceKind::Personal => {
                 // "INBOX.INBOX" would be another name for INBOX.
                 if !namespace.prefix.is_empty() && rest.eq_ignore_ascii_case("INBOX") {
+                    return None;
+                }
+                // RFC 3501 §5.1.2: "#" begins the name of a namespace, and there is none of this one.
+                if namespace.prefix.is_empty() && rest.starts_with('#') {
                     return None;
                 }
                 // RFC 9051 §5.1: the case of INBOX does not matter in its children's names either, so that
@@ -220,15 +236,15 @@ impl Namespaces {
                         && namespace.kind == NamespaceKind::Personal
                         && below(name, namespace.root()).is_some()
                 });
-                if elsewhere { None } else { Some(format!("{}{}", namespace.prefix, separated(name)?)) }
+                if elsewhere { None } else { Some(format!("{}{}", namespace.base(), separated(name)?)) }
             }
             NamespaceKind::Personal => {
-                Some(format!("{}{}", namespace.prefix, separated(below(name, namespace.root())?)?))
+                Some(format!("{}{}", namespace.base(), separated(below(name, namespace.root())?)?))
             }
-            NamespaceKind::Shared => Some(format!("{}{}", namespace.prefix, separated(name)?)),
-            NamespaceKind::OtherUsers if name == "INBOX" => Some(format!("{}{account}", namespace.prefix)),
+            NamespaceKind::Shared => Some(format!("{}{}", namespace.base(), separated(name)?)),
+            NamespaceKind::OtherUsers if name == "INBOX" => Some(format!("{}{account}", namespace.base())),
             NamespaceKind::OtherUsers => {
-                Some(format!("{}{account}{}{}", namespace.prefix, namespace.separator, separated(name)?))
+                Some(format!("{}{account}{}{}", namespace.base(), namespace.separator, separated(name)?))
             }
         }
     }
@@ -238,7 +254,7 @@ impl Namespaces {
     pub fn from_qualified(&self, name: &str, identity: &Identity) -> Option<(String, char)> {
         let others = self.iter().filter(|(_, namespace)| namespace.kind != NamespaceKind::Personal);
         for (at, namespace) in others {
-            let Some(rest) = name.strip_prefix(&namespace.prefix).filter(|_| !namespace.prefix.is_empty()) else {
+            let Some(rest) = name.strip_prefix(&*namespace.base()).filter(|_| !namespace.prefix.is_empty()) else {
                 continue;
             };
             let (account, name) = match namespace.kind {
@@ -267,7 +283,7 @@ impl Namespaces {
 }
 
 fn strip_prefix<'a>(name: &'a str, namespace: &Namespace) -> Option<&'a str> {
-    if let Some(rest) = name.strip_prefix(&namespace.prefix) {
+    if let Some(rest) = name.strip_prefix(&*namespace.base()) {
         return Some(rest);
     }
     let prefix = namespace.prefix.strip_prefix("INBOX").filter(|rest| rest.len() == 1)?;
@@ -349,6 +365,10 @@ mod tests {
         both_ways(&several, "#mh.a.b", "john", "#mh/a/b");
         both_ways(&several, "#news.world", "#news", "world");
         assert_eq!(several.shown(0, &AccountId::from("john"), "#mh/a"), None);
+        // A prefix without a separator at its end.
+        let bare = Namespaces::new(vec![Namespace::new(NamespaceKind::Shared, "#news", '/')]);
+        both_ways(&bare, "#news/world", "#news", "world");
+        assert_eq!(bare.place("#news.world", &Identity::new("john")), None);
     }
 
     #[test]

@@ -240,15 +240,20 @@ impl<'a> Run<'a> {
                 return Err(fault(format!("came too early: {}", next.shown)));
             };
             // The lines before the answer first: they may keep what the answer compares with.
-            self.compare(&lines, &received)?;
+            self.compare(&lines, &received, at)?;
             return pattern
                 .matches(&next.response, &mut self.kept)
                 .map_err(|why| fault(format!("{why}; came: {}", next.shown)));
         }
-        self.compare(&lines, &received)
+        self.compare(&lines, &received, at)
     }
 
-    fn compare(&mut self, lines: &[&'a Step], received: &[Received]) -> Result<(), Fault<'a>> {
+    fn compare(
+        &mut self,
+        lines: &[&'a Step],
+        received: &[Received],
+        at: Option<&'a Step>,
+    ) -> Result<(), Fault<'a>> {
         let found = assign(lines, received, &mut self.kept);
         if let Some((step, what)) = found.missing.or(found.forbidden) {
             return Err(Fault { step: Some(step), what });
@@ -260,7 +265,7 @@ impl<'a> Run<'a> {
             .find(|(extra, used)| !used && !tolerated(&extra.response, selecting));
         match extra {
             Some((extra, _)) => {
-                let step = lines.last().copied();
+                let step = at.or(lines.last().copied());
                 Err(Fault { step, what: format!("came without being asked for: {}", extra.shown) })
             }
             None => Ok(()),

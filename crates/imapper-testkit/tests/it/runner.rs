@@ -57,6 +57,7 @@ async fn what_no_line_asks_for_fails_unless_servers_may_always_say_it() {
     ] {
         let failure = play(dialogue, talk(&[("a1", wrong)])).await.expect_err(wrong);
         assert!(failure.what.contains("without being asked for"), "{failure}");
+        assert_eq!(failure.line, 4, "{failure}");
     }
     fails(dialogue, talk(&[("a1", "+ go\r\na1 OK x\r\n")]), 2, "another kind").await;
 }

@@ -163,14 +163,23 @@ impl State {
     /// Notes a place of an email; gives its conversation. An email that is here already has one (RFC 8474
     /// §5.2: the same for all copies, never changed); a new one joins the first that one of its keys
     /// leads to.
-    pub(crate) fn enter(&mut self, ids: &Ids, email: u64, keys: &Arc<[u64]>, mailbox: &MailboxId, uid: Uid) -> u64 {
+    pub(crate) fn enter(
+        &mut self,
+        ids: &Ids,
+        email: u64,
+        keys: &Arc<[u64]>,
+        mailbox: &MailboxId,
+        uid: Uid,
+    ) -> u64 {
         let place = (mailbox.clone(), uid);
         if let Some(known) = self.emails.get_mut(&email) {
             known.places.push(place);
             return known.thread_id;
         }
-        let thread_id =
-            keys.iter().find_map(|key| self.threads.get(key)).map_or_else(|| ids.next(), |(thread, _)| *thread);
+        let thread_id = keys
+            .iter()
+            .find_map(|key| self.threads.get(key))
+            .map_or_else(|| ids.next(), |(thread, _)| *thread);
         for key in keys.iter() {
             let entry = self.threads.entry(*key).or_insert((thread_id, 0));
             entry.1 = entry.1.saturating_add(1);

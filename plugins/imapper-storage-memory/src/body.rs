@@ -103,7 +103,11 @@ impl Body {
     /// A reference that keeps the body readable for as long as anybody holds it, so that a FETCH goes on
     /// when another session removes the message.
     pub(crate) fn reference(self: &Arc<Self>) -> BodyRef {
-        BodyRef(Bytes::from_owner(Name { key: self.key.to_be_bytes(), _body: Arc::clone(self), _reserved: None }))
+        BodyRef(Bytes::from_owner(Name {
+            key: self.key.to_be_bytes(),
+            _body: Arc::clone(self),
+            _reserved: None,
+        }))
     }
 
     /// A token that keeps the body until the last copy of the token is dropped.

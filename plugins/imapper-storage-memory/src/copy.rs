@@ -3,9 +3,7 @@
 use std::sync::{Arc, RwLockWriteGuard};
 use std::time::SystemTime;
 
-use imapper_core::storage::{
-    Appended, Copied, CopyMode, MailboxId, Mbox, NewMessage, Result, StorageError,
-};
+use imapper_core::storage::{Appended, Copied, CopyMode, MailboxId, Mbox, NewMessage, Result, StorageError};
 use imapper_core::types::{ModSeq, Uid, UidSet};
 
 use crate::account::{Account, Ids, State};
@@ -90,7 +88,13 @@ impl State {
     }
 
     /// Puts copies at the end of a mailbox, all or none; gives their UIDs.
-    fn copy_in(&mut self, ids: &Ids, id: &MailboxId, copies: Vec<Copy>, now: SystemTime) -> Result<Vec<(Uid, Uid)>> {
+    fn copy_in(
+        &mut self,
+        ids: &Ids,
+        id: &MailboxId,
+        copies: Vec<Copy>,
+        now: SystemTime,
+    ) -> Result<Vec<(Uid, Uid)>> {
         let mailbox = self.mailbox_mut(id)?;
         if !mailbox.has_room(copies.len()) {
             return Err(StorageError::Limit("the mailbox has no UIDs left"));

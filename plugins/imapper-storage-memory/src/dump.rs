@@ -40,22 +40,25 @@ impl Memory {
             top.insert(INBOX.to_owned(), Value::Object(folder));
         }
         let personal = self.namespaces.iter().filter(|space| space.kind == NamespaceKind::Personal);
-        let roots: Vec<&str> = personal.map(|space| space.root.as_str()).filter(|root| !root.is_empty()).collect();
+        let roots: Vec<&str> =
+            personal.map(|space| space.root.as_str()).filter(|root| !root.is_empty()).collect();
         for space in self.namespaces.iter().filter(|space| space.kind == NamespaceKind::Personal) {
             let mut folder = header(space);
             for mailbox in own.names.values().filter_map(|id| own.mailboxes.get(id)) {
-                let elsewhere = space.root.is_empty() && roots.iter().any(|root| mailbox.name.starts_with(root));
-                let Some(rest) = mailbox.name.strip_prefix(&space.root).filter(|_| !elsewhere) else { continue };
+                let elsewhere =
+                    space.root.is_empty() && roots.iter().any(|root| mailbox.name.starts_with(root));
+                let Some(rest) = mailbox.name.strip_prefix(&space.root).filter(|_| !elsewhere) else {
+                    continue;
+                };
                 if rest == INBOX {
                     continue;
                 }
+                let name = mailbox.name.as_str();
                 if let Some(child) = rest.strip_prefix("INBOX/").filter(|_| space.root.is_empty()) {
                     let Some(Value::Object(inbox)) = top.get_mut(INBOX) else { continue };
-                    let wire = format!("{INBOX}{}", space.separator);
-                    writer.below(&own, mailbox, (space, &wire), child, Some(true), inbox);
+                    writer.below(&own, mailbox, name, child, Some(true), inbox);
                 } else {
-                    let wire = space.wire_prefix();
-                    writer.below(&own, mailbox, (space, &wire), rest, Some(true), &mut folder);
+                    writer.below(&own, mailbox, name, rest, Some(true), &mut folder);
                 }
             }
             top.insert(space.prefix.clone(), Value::Object(folder));
@@ -95,13 +98,14 @@ impl Memory {
                 let account = self.account(id)?;
                 let state = account.read();
                 for mailbox in state.names.values().filter_map(|id| state.mailboxes.get(id)) {
-                    let name = match (space.kind, mailbox.name.as_str()) {
-                        (NamespaceKind::OtherUsers, INBOX) => id.to_string(),
-                        (NamespaceKind::OtherUsers, name) => format!("{id}/{name}"),
-                        (_, name) => name.to_owned(),
+                    let own_name = mailbox.name.as_str();
+                    let (name, qualified) = match (space.kind, own_name) {
+                        (NamespaceKind::OtherUsers, INBOX) => (id.to_string(), format!("{id}/{INBOX}")),
+                        (NamespaceKind::OtherUsers, name) => (format!("{id}/{name}"), format!("{id}/{name}")),
+                        (_, name) => (name.to_owned(), name.to_owned()),
                     };
-                    let wire = space.wire_prefix();
-                    writer.below(&state, mailbox, (&space, &wire), &name, None, &mut folder);
+                    let qualified = format!("{}{qualified}", space.prefix);
+                    writer.below(&state, mailbox, &qualified, &name, None, &mut folder);
                 }
             }
             top.insert(space.prefix.clone(), Value::Object(folder));
@@ -136,7 +140,7 @@ impl Writer {
         &mut self,
         state: &State,
         mailbox: &Mailbox,
-        (space, wire): (&FixtureNamespace, &str),
+        qualified: &str,
         levels: &str,
         subscribed: Option<bool>,
         folder: &mut Map<String, Value>,
@@ -153,21 +157,20 @@ impl Writer {
             let Some(next) = next.as_object_mut() else { return };
             folder = next;
         }
-        let separator = space.separator.to_string();
-        let wire = format!("{wire}{}", levels.replace('/', &separator));
-        self.mailbox(state, mailbox, &wire, subscribed, folder);
+        self.mailbox(state, mailbox, qualified, subscribed, folder);
     }
 
-    /// Writes what a mailbox is and holds. `subscribed` is what goes without saying.
+    /// Writes what a mailbox is and holds. `qualified` is how it is called in subscriptions, `subscribed` what
+    /// goes without saying about them.
     fn mailbox(
         &mut self,
         state: &State,
         mailbox: &Mailbox,
-        wire: &str,
+        qualified: &str,
         subscribed: Option<bool>,
         folder: &mut Map<String, Value>,
     ) {
-        let is_subscribed = self.subscriptions.contains(wire);
+        let is_subscribed = self.subscriptions.contains(qualified);
         if is_subscribed != subscribed.unwrap_or(false) {
             folder.insert("subscribed".to_owned(), is_subscribed.into());
         }

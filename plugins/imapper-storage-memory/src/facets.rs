@@ -5,30 +5,37 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use imapper_core::storage::{
-    AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Objects, Result, StorageError,
+    AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Objects, Result,
+    StorageError,
 };
 use imapper_core::types::{ModSeq, Uid, UidValidity};
 
+use crate::Memory;
 use crate::account::{Account, State};
 use crate::mailbox::{Mailbox, Message};
 use crate::tree::INBOX;
-use crate::Memory;
 
 /// Keys of rights begin so; the rest is whom they are given to.
 const RIGHT: &str = "acl/";
 
 #[async_trait]
 impl Attributes for Memory {
-    async fn get(&self, account: &AccountId, mbox: Option<&MailboxId>, prefix: &str) -> Result<Vec<Attribute>> {
+    async fn get(
+        &self,
+        account: &AccountId,
+        mbox: Option<&MailboxId>,
+        prefix: &str,
+    ) -> Result<Vec<Attribute>> {
         let account = self.account(account)?;
         let state = account.read();
         if let Some(id) = mbox {
             state.any(id)?;
         }
         let from = (mbox.cloned(), prefix.to_owned());
-        let found = state.attributes.range(from..).take_while(|((owner, key), _)| {
-            owner.as_ref() == mbox && key.starts_with(prefix)
-        });
+        let found = state
+            .attributes
+            .range(from..)
+            .take_while(|((owner, key), _)| owner.as_ref() == mbox && key.starts_with(prefix));
         let found = found.map(|((mbox, key), (value, modseq))| Attribute {
             mbox: mbox.clone(),
             key: key.clone(),
@@ -173,7 +180,10 @@ impl Import for Memory {
                 let (flags, internal_date) = (message.flags, message.internal_date);
                 let save_date = message.save_date.unwrap_or(now);
                 let modseq = ModSeq::ZERO;
-                new.push((uid, Message { flags, modseq, internal_date, save_date, email_id, thread_id, body }));
+                new.push((
+                    uid,
+                    Message { flags, modseq, internal_date, save_date, email_id, thread_id, body },
+                ));
             }
             let mailbox = state.mailbox_mut(&mbox.id)?;
             mailbox.insert(new);

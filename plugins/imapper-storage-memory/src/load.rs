@@ -160,7 +160,8 @@ fn labelled_mailbox(
         Some(word) => (word, Some(label)),
     };
     if let Some(wanted) = use_attribute {
-        let has_use = |mailbox: &&Mailbox| mailbox.special_use.iter().any(|one| one.eq_ignore_ascii_case(wanted));
+        let has_use =
+            |mailbox: &&Mailbox| mailbox.special_use.iter().any(|one| one.eq_ignore_ascii_case(wanted));
         if let Some(mailbox) = state.mailboxes.values().find(has_use) {
             return Ok(Some(mailbox.id.clone()));
         }

@@ -35,7 +35,12 @@ impl State {
     }
 
     /// Makes a mailbox. A placeholder of that name gives way to it, with an id of its own.
-    pub(crate) fn create(&mut self, ids: &Ids, name: String, special_use: Vec<Arc<str>>) -> Result<&mut Mailbox> {
+    pub(crate) fn create(
+        &mut self,
+        ids: &Ids,
+        name: String,
+        special_use: Vec<Arc<str>>,
+    ) -> Result<&mut Mailbox> {
         self.check_free(&name)?;
         let mut mailbox = Mailbox::new(ids.mailbox(), name, self.new_validity()?);
         mailbox.special_use = special_use;

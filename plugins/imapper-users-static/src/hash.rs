@@ -82,7 +82,11 @@ impl Hash {
 
     /// Whether it is the hash of that password. Octets after the 72nd are passed over, as by the tools that
     /// make such hashes.
-    pub(crate) async fn verify(self, password: SecretString, slots: &Arc<Semaphore>) -> Result<bool, AuthError> {
+    pub(crate) async fn verify(
+        self,
+        password: SecretString,
+        slots: &Arc<Semaphore>,
+    ) -> Result<bool, AuthError> {
         let verify = move || bcrypt::verify(password.expose_secret(), &self.text);
         match off_the_async_threads(slots, verify).await? {
             Ok(right) => Ok(right),
@@ -96,7 +100,8 @@ pub(crate) async fn off_the_async_threads<T: Send + 'static>(
     slots: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, AuthError> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(|error| AuthError::Unavailable(error.into()))?;
+    let slot =
+        Arc::clone(slots).acquire_owned().await.map_err(|error| AuthError::Unavailable(error.into()))?;
     let work = tokio::task::spawn_blocking(move || {
         // Held here, so that a client that hangs up frees the slot only when the core is free too.
         let _slot = slot;
@@ -113,9 +118,19 @@ mod tests {
     fn hashes_of_every_tool_have_the_form() {
         let rest = "04$abcdefghijklmnopqrstuuAbCdEfGhIjKlMnOpQrStUvWxYz01236";
         for version in ["2a", "2b", "2x", "2y"] {
-            assert_eq!(Hash::new(&format!("${version}${rest}")).map(|hash| hash.cost()), Some(4), "{version}");
+            assert_eq!(
+                Hash::new(&format!("${version}${rest}")).map(|hash| hash.cost()),
+                Some(4),
+                "{version}"
+            );
         }
-        for wrong in ["", "secret", "$1$abc$def", "$2b$04$abc", "$2b$32$abcdefghijklmnopqrstuuAbCdEfGhIjKlMnOpQrStUvWxYz01236"] {
+        for wrong in [
+            "",
+            "secret",
+            "$1$abc$def",
+            "$2b$04$abc",
+            "$2b$32$abcdefghijklmnopqrstuuAbCdEfGhIjKlMnOpQrStUvWxYz01236",
+        ] {
             assert!(Hash::new(wrong).is_none(), "{wrong}");
         }
     }

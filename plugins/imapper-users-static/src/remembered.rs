@@ -94,7 +94,7 @@ mod tests {
         let seconds = Arc::new(AtomicU64::new(0));
         let (start, now) = (Instant::now(), Arc::clone(&seconds));
         let clock = move || start + Duration::from_secs(now.load(Ordering::Relaxed));
-        (Remembered::new(Duration::from_secs(60), Box::new(clock)), seconds)
+        (Remembered::new(Duration::from_mins(1), Box::new(clock)), seconds)
     }
 
     #[test]

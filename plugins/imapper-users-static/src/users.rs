@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use imapper_core::users::{
-    AuthError, ConnectionInfo, CredentialKind, Credentials, ExposeSecret as _, Identity, Manage, SecretString,
-    Users,
+    AuthError, ConnectionInfo, CredentialKind, Credentials, ExposeSecret as _, Identity, Manage,
+    SecretString, Users,
 };
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;

@@ -1,11 +1,13 @@
 //! One mailbox: its messages, its counters, its logs. Nothing here locks or waits.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod changes;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use imapper_core::storage::{
-    Changes, FlagChange, FlagOp, MailboxId, MailboxInfo, Result, Row, Snapshot, Status, StorageError, Stored, Want,
+    FlagChange, FlagOp, MailboxId, MailboxInfo, Result, Row, Snapshot, Status, StorageError, Stored, Want,
 };
 use imapper_core::types::{
     Flags, InternalDate, Keyword, ModSeq, SystemFlag, SystemFlags, Uid, UidSet, UidValidity,
@@ -18,8 +20,6 @@ use crate::log::Log;
 pub(crate) const MAX_KEYWORDS: usize = 1024;
 /// How many entries, and ranges, the log of removed UIDs keeps.
 const REMOVED_LOG: usize = 10_000;
-/// How much of the log of changes may be stale before it is written anew.
-const CHANGE_LOG_SLACK: u64 = 1024;
 
 /// A message in a mailbox.
 #[derive(Clone, Debug)]
@@ -318,7 +318,12 @@ impl Mailbox {
 
     /// Takes messages out, at a mod-sequence that is the current one only if the change began before;
     /// gives what was taken.
-    pub(crate) fn remove(&mut self, uids: &UidSet, only_deleted: bool, modseq: ModSeq) -> Vec<(Uid, Message)> {
+    pub(crate) fn remove(
+        &mut self,
+        uids: &UidSet,
+        only_deleted: bool,
+        modseq: ModSeq,
+    ) -> Vec<(Uid, Message)> {
         let doomed: Vec<Uid> = self
             .select(uids)
             .filter(|(_, message)| !only_deleted || message.flags.contains(SystemFlag::Deleted))
@@ -345,60 +350,6 @@ impl Mailbox {
         self.removed.push(modseq, gone);
         self.removed.trim(REMOVED_LOG);
         taken
-    }
-
-    /// What has changed since, in steps of about `limit` messages.
-    pub(crate) fn changes(&self, since: ModSeq, limit: usize) -> Changes {
-        let mut touched: Vec<Uid> = Vec::new();
-        let mut to = self.modseq;
-        for (modseq, uids) in self.changed.after(since) {
-            touched.extend(uids.iter());
-            if touched.len() >= limit.max(1) && *modseq < self.modseq {
-                to = *modseq;
-                break;
-            }
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        let changed = touched
-            .into_iter()
-            .filter_map(|uid| Some((uid, self.messages.get(&uid)?)))
-            .filter(|(_, message)| message.modseq > since)
-            .map(|(uid, message)| message.row(uid, Want::FLAGS))
-            .collect();
-        let exact = since >= self.removed.floor();
-        let vanished = if exact {
-            let since = self.removed.after(since).take_while(|(modseq, _)| *modseq <= to);
-            since.flat_map(|(_, uids)| uids.ranges()).fold(UidSet::new(), |mut all, (first, last)| {
-                all.insert_range(first, last);
-                all
-            })
-        } else {
-            self.gone.clone()
-        };
-        let mut status = self.status();
-        status.highest_modseq = to;
-        Changes { to, status, changed, vanished, exact, more: to < self.modseq }
-    }
-
-    /// Writes the log of changes anew when most of it is stale: a message stands there once for each of its
-    /// changes, and only the last one counts.
-    fn tidy_log(&mut self) {
-        let most = (self.messages.len() as u64).saturating_mul(2).saturating_add(CHANGE_LOG_SLACK);
-        if self.changed.uids() > most {
-            self.rewrite_log();
-        }
-    }
-
-    fn rewrite_log(&mut self) {
-        let mut by_modseq: HashMap<ModSeq, Vec<Uid>> = HashMap::new();
-        for (uid, message) in &self.messages {
-            by_modseq.entry(message.modseq).or_default().push(*uid);
-        }
-        let mut entries: Vec<(ModSeq, UidSet)> =
-            by_modseq.into_iter().map(|(modseq, uids)| (modseq, uids.into_iter().collect())).collect();
-        entries.sort_unstable_by_key(|(modseq, _)| *modseq);
-        self.changed = entries.into_iter().collect();
     }
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use imapper_core::storage::FlagChange;
 use proptest::prelude::*;
 
+use super::changes::CHANGE_LOG_SLACK;
 use super::*;
 use crate::body::Bodies;
 
@@ -71,12 +72,14 @@ impl Replica {
 fn recount(mailbox: &Mailbox) {
     let status = mailbox.status();
     let all: Vec<_> = mailbox.messages().collect();
-    let count = |test: &dyn Fn(&Message) -> bool| all.iter().filter(|(_, m)| test(m)).count() as u32;
+    let count =
+        |test: &dyn Fn(&Message) -> bool| u32::try_from(all.iter().filter(|(_, m)| test(m)).count()).unwrap();
     assert_eq!(status.messages, count(&|_| true));
     assert_eq!(status.unseen, count(&|m| !m.flags.contains(SystemFlag::Seen)));
     assert_eq!(status.deleted, count(&|m| m.flags.contains(SystemFlag::Deleted)));
     assert_eq!(status.size, all.len() as u64 * 5);
-    let recent: Vec<Uid> = all.iter().map(|(uid, _)| *uid).filter(|uid| *uid >= mailbox.recent_from).collect();
+    let recent: Vec<Uid> =
+        all.iter().map(|(uid, _)| *uid).filter(|uid| *uid >= mailbox.recent_from).collect();
     assert_eq!((status.first_recent, status.recent as usize), (recent.first().copied(), recent.len()));
     assert_eq!(mailbox.snapshot().uids, all.iter().map(|(uid, _)| *uid).collect());
     assert!(all.iter().all(|(uid, _)| *uid < status.uid_next));

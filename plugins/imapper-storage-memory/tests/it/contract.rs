@@ -297,7 +297,8 @@ async fn a_parent_goes_and_its_children_stay() {
     let parent = create(&memory, "a").await;
     create(&memory, "a/b").await;
     memory.tree(&john(), TreeOp::Delete { id: parent.id }).await.unwrap();
-    let mut names: Vec<String> = memory.list(&john()).await.unwrap().into_iter().map(|info| info.name).collect();
+    let mut names: Vec<String> =
+        memory.list(&john()).await.unwrap().into_iter().map(|info| info.name).collect();
     names.sort();
     assert_eq!(names, ["INBOX", "a/b"]);
 }

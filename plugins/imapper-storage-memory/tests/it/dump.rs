@@ -8,7 +8,7 @@ fn load(json: &str) -> Memory {
     Memory::from_fixture(Fixture::from_json(json).unwrap())
 }
 
-async fn again(memory: &Memory, options: Dump) -> (Value, Value) {
+fn again(memory: &Memory, options: Dump) -> (Value, Value) {
     let first = memory.dump(&john(), options).unwrap();
     let second = load(&first.to_string()).dump(&john(), options).unwrap();
     (first, second)
@@ -25,11 +25,11 @@ const SEVERAL: &str = r##"{
     "user.": {"type": "user", "folders": {"jill": {"messages": ["hers"], "folders": {"Plans": {"subscribed": true}}}}}
 }"##;
 
-#[tokio::test]
-async fn what_is_written_is_read_again() {
+#[test]
+fn what_is_written_is_read_again() {
     let memory = load(SEVERAL);
     for options in [Dump::default(), Dump { modseq: true, labels: false }] {
-        let (first, second) = again(&memory, options).await;
+        let (first, second) = again(&memory, options);
         assert_eq!(first, second);
     }
     let dump = memory.dump(&john(), Dump::default()).unwrap();
@@ -44,8 +44,8 @@ async fn what_is_written_is_read_again() {
     assert_eq!(dump["#a"]["folders"]["b"]["messages"], json!([]));
 }
 
-#[tokio::test]
-async fn what_is_not_asked_for_leaves_no_trace() {
+#[test]
+fn what_is_not_asked_for_leaves_no_trace() {
     let memory = load(SEVERAL);
     let dump = memory.dump_all(Dump::default()).unwrap().to_string();
     assert!(!dump.contains("modseq") && !dump.contains("labels"));
@@ -59,7 +59,7 @@ async fn what_has_changed_is_written() {
     let mbox = create(&memory, "a/b").await;
     append(&memory, &mbox, b"new").await;
     memory.expunge(&inbox(&memory).await, &UidSet::all(), false).await.unwrap();
-    let (first, second) = again(&memory, Dump::default()).await;
+    let (first, second) = again(&memory, Dump::default());
     assert_eq!(first["INBOX"]["messages"], json!([]));
     assert_eq!(first["INBOX"]["uidnext"], 2);
     assert_eq!(first[""]["folders"]["a"]["flags"], json!(["\\Noselect"]));
@@ -67,21 +67,21 @@ async fn what_has_changed_is_written() {
     assert_eq!(first, second);
 }
 
-#[tokio::test]
-async fn with_labels_a_message_stands_there_once() {
+#[test]
+fn with_labels_a_message_stands_there_once() {
     let memory = load(r#"{"INBOX": {"messages": [{"raw": "x", "labels": ["Work"]}, "y"]}}"#);
     let options = Dump { modseq: false, labels: true };
-    let (first, second) = again(&memory, options).await;
+    let (first, second) = again(&memory, options);
     assert_eq!(first["INBOX"]["messages"][0]["labels"], json!(["Work"]));
     assert_eq!(first["INBOX"]["messages"][1].get("labels"), None);
     assert_eq!(first[""]["folders"]["Work"]["messages"], json!([]));
     assert_eq!(second["INBOX"]["messages"], first["INBOX"]["messages"]);
 }
 
-#[tokio::test]
-async fn an_empty_storage_is_written_too() {
+#[test]
+fn an_empty_storage_is_written_too() {
     let memory = Memory::builder().shared_account(AccountId::from("public")).build();
-    let (first, second) = again(&memory, Dump::default()).await;
+    let (first, second) = again(&memory, Dump::default());
     assert_eq!(first["public"], json!({"type": "shared", "separator": "/", "folders": {}}));
     assert_eq!(first[""], second[""]);
 }

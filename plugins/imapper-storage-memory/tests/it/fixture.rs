@@ -71,7 +71,8 @@ async fn numbers_of_the_fixture_hold_and_others_come_by_themselves() {
         r#"{"INBOX": {"messages": [{"modseq": 7}, {}, {"modseq": 3}]},
             "": {"folders": {"a": {"uidvalidity": 5, "uidnext": 234}, "b": {}}}}"#,
     );
-    let status = async |name: &str| memory.snapshot(&mbox_of(&memory, &john(), name).await).await.unwrap().status;
+    let status =
+        async |name: &str| memory.snapshot(&mbox_of(&memory, &john(), name).await).await.unwrap().status;
     assert_eq!(status("a").await.uid_validity.get(), 5);
     assert_eq!(status("a").await.uid_next, uid(234));
     assert_ne!(status("b").await.uid_validity, status("INBOX").await.uid_validity);
@@ -85,7 +86,8 @@ async fn numbers_of_the_fixture_hold_and_others_come_by_themselves() {
 
 #[tokio::test]
 async fn keywords_of_the_fixture_are_known_where_new_ones_are_not_allowed() {
-    let memory = load(r#"{"INBOX": {"allowPermanentFlags": false, "messages": [{"flags": ["\\Seen", "Mine"]}]}}"#);
+    let memory =
+        load(r#"{"INBOX": {"allowPermanentFlags": false, "messages": [{"flags": ["\\Seen", "Mine"]}]}}"#);
     let snapshot = memory.snapshot(&inbox(&memory).await).await.unwrap();
     assert!(!snapshot.new_keywords);
     assert_eq!(snapshot.keywords.len(), 1);

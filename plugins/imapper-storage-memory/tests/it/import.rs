@@ -22,7 +22,8 @@ async fn numbers_are_kept() {
         assert_eq!(append(&memory, &mbox, b"x").await, uid(100));
         memory.expunge(&mbox, &uids([7]), false).await.unwrap();
         for taken in [7, 70] {
-            let put = import.put(&mbox, vec![(uid(8), message(&memory).await), (uid(taken), message(&memory).await)]);
+            let put = import
+                .put(&mbox, vec![(uid(8), message(&memory).await), (uid(taken), message(&memory).await)]);
             assert!(matches!(put.await, Err(StorageError::Exists)));
         }
         assert_eq!(memory.snapshot(&mbox).await.unwrap().uids, uids([70, 100]));

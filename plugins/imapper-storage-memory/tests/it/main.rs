@@ -1,5 +1,7 @@
 //! The storage as the core sees it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod attributes;
 mod contract;
 mod copying;
@@ -16,8 +18,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use imapper_core::storage::{
-    AccountId, Appended, ByteStream, FlagChange, FlagOp, MailboxId, Mbox, NewMessage, Result, Row, Staged, Storage,
-    StorageError, TreeOp, Want,
+    AccountId, Appended, ByteStream, FlagChange, FlagOp, MailboxId, Mbox, NewMessage, Result, Row, Staged,
+    Storage, StorageError, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, Flags, InternalDate, SystemFlag, Uid, UidSet};
 use imapper_storage_memory::Memory;

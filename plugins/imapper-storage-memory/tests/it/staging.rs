@@ -6,7 +6,8 @@ use imapper_core::storage::KeptDigest;
 #[tokio::test]
 async fn pieces_become_one_body() {
     let memory = Memory::new();
-    let staged = memory.stage(&john(), None, stream_of(&[b"Subject: x\r\n", b"", b"\r\nhello"])).await.unwrap();
+    let staged =
+        memory.stage(&john(), None, stream_of(&[b"Subject: x\r\n", b"", b"\r\nhello"])).await.unwrap();
     assert_eq!(staged.size, 19);
     let pieces: Vec<Bytes> = memory.read_staged(&staged).await.unwrap().try_collect().await.unwrap();
     assert_eq!(pieces.concat(), b"Subject: x\r\n\r\nhello");

@@ -1,5 +1,7 @@
 //! The users as the core sees them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod manage;
 mod password;
 mod remembered;

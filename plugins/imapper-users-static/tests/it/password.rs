@@ -5,7 +5,7 @@ use imapper_users_static::{SetupError, Static};
 
 use crate::{login, login_as};
 
-/// Made by other programs: the vectors of crypt_blowfish's own tests, and `htpasswd -B`'s form.
+/// Made by other programs: the vectors of `crypt_blowfish`'s own tests, and `htpasswd -B`'s form.
 const VECTORS: &[(&str, &str)] = &[
     ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
     ("U*U*", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK"),

@@ -1,6 +1,7 @@
 //! Runs the keys of a SEARCH over a view, the cheap ones first: the storage is asked only for messages on which
 //! they leave it open, and a body is read only when nothing less decides.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -129,10 +130,11 @@ impl Search<'_> {
                 while now.next_if(|(_, newer)| newer.uid < entry.uid).is_some() {}
                 now.peek().map_or(entry, |(_, newer)| newer_of(entry, newer))
             });
-            let message = Fetching::new(seq, entry.uid, &entry.flags, view.is_recent(entry.uid), entry.modseq);
+            let message =
+                Fetching::new(seq, entry.uid, &entry.flags, view.is_recent(entry.uid), entry.modseq);
             let test = |key: &dyn SearchTest| key.test(&message, SearchText::Nothing);
             let found = if is_all {
-                Some(self.program.holds(test))
+                Some(self.program.holds(|_, key| test(key)))
             } else {
                 let reached = &mut state.scratch.reached;
                 self.program.decide(reached, |_, key, cost| (cost == Cost::Table).then(|| test(key)))
@@ -224,25 +226,17 @@ impl Search<'_> {
         if let Some(found) = scratch.decide(program, message, SearchText::Nothing) {
             return Ok(found);
         }
-        let missing = || StorageError::Corrupt("a row came without its body".to_owned());
-        if program.has(Cost::Header)
-            && let Some(found) = match digest.header_bytes() {
-                Some(header) => scratch.decide(program, message, SearchText::Header(header)),
-                None => {
-                    let range = 0..self.header_end(&digest);
-                    let mut window = self.window(row).ok_or_else(missing)?;
-                    let header = window.read(range).await?;
-                    scratch.decide(program, message, SearchText::Header(&header))
-                }
+        if program.has(Cost::Header) {
+            let header = self.header(row, &digest).await?;
+            if let Some(found) = scratch.decide(program, message, SearchText::Header(&header)) {
+                return Ok(found);
             }
-        {
-            return Ok(found);
         }
         if program.cost() >= Cost::Body {
-            let window = self.window(row).ok_or_else(missing)?;
+            let window = self.window(row)?;
             let overlap = program.tests().map(SearchTest::overlap).max().unwrap_or(0);
-            let longest = self.shared.limits.message.header as u64;
-            let mut pieces = Pieces::new(window, &digest, program.has(Cost::Text), longest, overlap);
+            let mut pieces =
+                Pieces::new(window, &digest, program.has(Cost::Text), self.longest_header(), overlap);
             while let Some(text) = pieces.next().await? {
                 if let Some(found) = scratch.decide(program, message, text) {
                     return Ok(found);
@@ -256,13 +250,23 @@ impl Search<'_> {
             == Some(true))
     }
 
-    fn window<'r>(&'r self, row: &'r Row) -> Option<Window<'r>> {
-        row.body.as_ref().map(|body| Window::new(&*self.shared.storage, body, row.size))
+    /// The header: the one that is kept, or else read, but not without bound.
+    async fn header<'d>(&self, row: &Row, digest: &'d Digest) -> Result<Cow<'d, [u8]>, Reject> {
+        if let Some(header) = digest.header_bytes() {
+            return Ok(header.into());
+        }
+        let end = digest.header().end.min(self.longest_header());
+        Ok(self.window(row)?.read(0..end).await?.to_vec().into())
     }
 
-    /// Where to stop reading a header that is too long to be kept.
-    fn header_end(&self, digest: &Digest) -> u64 {
-        digest.header().end.min(self.shared.limits.message.header as u64)
+    fn longest_header(&self) -> u64 {
+        self.shared.limits.message.header as u64
+    }
+
+    fn window<'r>(&'r self, row: &'r Row) -> Result<Window<'r>, StorageError> {
+        let body = row.body.as_ref();
+        let body = body.ok_or_else(|| StorageError::Corrupt("a row came without its body".to_owned()))?;
+        Ok(Window::new(&*self.shared.storage, body, row.size))
     }
 }
 

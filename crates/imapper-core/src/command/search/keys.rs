@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
+use crate::message::Digest;
 use crate::message::search::{Needle, address_text, decode_header_value, header_values};
 use crate::registry::Registry;
 use crate::registry::slots::{Cost, Fetching, SearchKey, SearchTest, SearchText, Searching};
@@ -214,7 +215,7 @@ impl SearchTest for Sent {
     }
 
     fn test(&self, message: &Fetching<'_>, _text: SearchText<'_>) -> bool {
-        message.digest.and_then(|digest| digest.sent()).is_some_and(|sent| {
+        message.digest.and_then(Digest::sent).is_some_and(|sent| {
             let order = sent.ymd().cmp(&self.day);
             order == self.order || self.or_equal && order == Ordering::Equal
         })

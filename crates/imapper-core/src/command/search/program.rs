@@ -97,7 +97,8 @@ impl Program {
             let mut child = at + 1;
             while let Some(below) = nodes.get(child).filter(|_| child < node.end) {
                 // What comes after this child, if anything of this node does.
-                let next = nodes.get(below.end).filter(|_| below.end < node.end).map(|next| target(next.test));
+                let next =
+                    nodes.get(below.end).filter(|_| below.end < node.end).map(|next| target(next.test));
                 if let Some(slot) = jumps.get_mut(child) {
                     *slot = match node.what {
                         What::Not => Jump { yes: jump.no, no: jump.yes },
@@ -131,10 +132,10 @@ impl Program {
     }
 
     /// Decides by tests that all can be made.
-    pub(super) fn holds(&self, mut test: impl FnMut(&dyn SearchTest) -> bool) -> bool {
+    pub(super) fn holds(&self, mut test: impl FnMut(usize, &dyn SearchTest) -> bool) -> bool {
         let mut at = 0;
         while let (Some(jump), Some(key)) = (self.jumps.get(index(at)), self.tests.get(index(at))) {
-            at = if test(&**key) { jump.yes } else { jump.no };
+            at = if test(index(at), &**key) { jump.yes } else { jump.no };
         }
         at == FOUND
     }

@@ -96,10 +96,12 @@ impl<'a> Pieces<'a> {
             sections.extend(parts.map(|range| Section { range, what: What::Fields }));
         }
         sections.extend(nested.iter().map(|range| Section { range: range.clone(), what: What::Nested }));
-        sections.extend(digest.text_parts().map(|part| Section {
-            range: part.body.clone(),
-            what: What::Text(part.encoding, part.charset),
-        }));
+        sections.extend(
+            digest.text_parts().map(|part| Section {
+                range: part.body.clone(),
+                what: What::Text(part.encoding, part.charset),
+            }),
+        );
         sections.retain(|section| !section.range.is_empty());
         // In the order in which they are read.
         sections.sort_by_key(|section| section.range.start);
@@ -127,7 +129,11 @@ impl<'a> Pieces<'a> {
                     decode_fields(&header, &mut self.text);
                     let is_fields = matches!(what, What::Fields);
                     let text = self.text.as_str();
-                    return Ok(Some(if is_fields { SearchText::Fields(text) } else { SearchText::Body(text) }));
+                    return Ok(Some(if is_fields {
+                        SearchText::Fields(text)
+                    } else {
+                        SearchText::Body(text)
+                    }));
                 }
             }
         }
@@ -229,14 +235,12 @@ fn safe_cut(octets: &[u8], encoding: Encoding) -> usize {
             cut
         }
         // Whole lines; in one that is too long, at least no escape is cut.
-        Encoding::QuotedPrintable => match memchr::memrchr(b'\n', octets) {
-            Some(at) => at + 1,
-            None => {
-                let tail = octets.len().saturating_sub(2);
-                let escape = octets.get(tail..).and_then(|tail| memchr::memchr(b'=', tail));
-                escape.map_or(octets.len(), |at| tail + at)
-            }
-        },
+        Encoding::QuotedPrintable => {
+            let tail = octets.len().saturating_sub(2);
+            let escape = || memchr::memchr(b'=', octets.get(tail..)?);
+            let line = memchr::memrchr(b'\n', octets).map(|at| at + 1);
+            line.or_else(|| escape().map(|at| tail + at)).unwrap_or(octets.len())
+        }
         _ => octets.len(),
     }
 }
@@ -259,7 +263,9 @@ impl<'a> Charset<'a> {
             Self::Standard(decoder) => {
                 // The loop ends: there is always room for one more character.
                 loop {
-                    text.reserve(decoder.max_utf8_buffer_length(octets.len()).unwrap_or(octets.len()).max(16));
+                    text.reserve(
+                        decoder.max_utf8_buffer_length(octets.len()).unwrap_or(octets.len()).max(16),
+                    );
                     let (result, read, _) = decoder.decode_to_string(octets, text, is_last);
                     octets = octets.get(read..).unwrap_or_default();
                     if result == CoderResult::InputEmpty {

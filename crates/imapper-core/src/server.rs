@@ -193,8 +193,9 @@ impl Server {
         let mut listeners = Vec::new();
         for listen in &self.0.listen {
             let listener = Listener::bind(listen).await;
-            let listener = listener
-                .map_err(|error| io::Error::new(error.kind(), format!("can't listen on {}: {error}", listen.address)))?;
+            let listener = listener.map_err(|error| {
+                io::Error::new(error.kind(), format!("can't listen on {}: {error}", listen.address))
+            })?;
             listeners.push(listener);
         }
         Ok(Bound { server: self.clone(), listeners })

@@ -110,16 +110,15 @@ async fn receive(cx: &mut Context<'_>, found: &Found, size: u64) -> Result<(Stag
     if size > most {
         // Refused before it is asked for; one that is on its way anyway can't be read off for ever.
         let code = Some(Code::TOOBIG);
-        return Err(if upload.is_held() { Reject::No(code, too_big.into()) } else { Reject::Bye(code, too_big.into()) });
+        return Err(if upload.is_held() {
+            Reject::No(code, too_big.into())
+        } else {
+            Reject::Bye(code, too_big.into())
+        });
     }
     let octets = upload.accept(cx.out).await?;
-    let (octets, outcome) = parse_along(octets, cx.shared.limits.message.clone());
-    let staged = cx.shared.storage.stage(&found.mbox.account, Some(size), octets).await;
-    // The client's octets come first: whatever the storage says, they are not taken for commands.
-    let staged = match staged {
-        Ok(staged) => staged,
-        Err(error) => return Err(error.into()),
-    };
+    let (octets, outcome) = parse_along(octets, cx.shared.limits.message);
+    let staged = cx.shared.storage.stage(&found.mbox.account, Some(size), octets).await?;
     let Text::End(rest) = upload.text().await? else {
         return Err(Reject::bad("end of command expected after the message"));
     };

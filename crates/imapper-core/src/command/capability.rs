@@ -25,7 +25,12 @@ impl InAny for Capability {
 }
 
 /// The words that hold on that connection in that state, with spaces between.
-pub fn words(shared: &Shared, connection: &ConnectionInfo, is_authenticated: bool, is_selected: bool) -> String {
+pub fn words(
+    shared: &Shared,
+    connection: &ConnectionInfo,
+    is_authenticated: bool,
+    is_selected: bool,
+) -> String {
     let registry = &shared.registry;
     let plaintext_allowed = !registry.is_plaintext_held(connection);
     let moment = Moment::new(connection, is_authenticated, is_selected, plaintext_allowed);

@@ -16,7 +16,13 @@ struct Close;
 
 #[async_trait]
 impl InSelected for Close {
-    async fn run(&self, cx: &mut Context<'_>, login: &Login, selected: &mut Selected, args: &mut Args<'_>) -> Outcome {
+    async fn run(
+        &self,
+        cx: &mut Context<'_>,
+        login: &Login,
+        selected: &mut Selected,
+        args: &mut Args<'_>,
+    ) -> Outcome {
         args.end()?;
         // Nothing is removed, and nothing said, where the mailbox can only be read (RFC 3501 §6.4.2).
         let mut code = None;

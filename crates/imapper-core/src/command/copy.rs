@@ -20,7 +20,13 @@ struct Copy;
 
 #[async_trait]
 impl InSelected for Copy {
-    async fn run(&self, cx: &mut Context<'_>, login: &Login, selected: &mut Selected, args: &mut Args<'_>) -> Outcome {
+    async fn run(
+        &self,
+        cx: &mut Context<'_>,
+        login: &Login,
+        selected: &mut Selected,
+        args: &mut Args<'_>,
+    ) -> Outcome {
         args.sp()?;
         let set = args.sequence_set()?;
         args.sp()?;
@@ -33,7 +39,8 @@ impl InSelected for Copy {
             return Ok(Flow::done());
         }
         selected.view.hub().refresh().await?;
-        if !cx.uid && selected.view.hub().table().count(&uids) as usize as u64 != uids_known(selected, &uids) {
+        if !cx.uid && selected.view.hub().table().count(&uids) as usize as u64 != uids_known(selected, &uids)
+        {
             // All or nothing (RFC 3501 §6.4.7), and some are gone (RFC 2180 §4.4.1).
             return Err(Reject::code(Code::EXPUNGEISSUED, "some of the messages have been removed"));
         }

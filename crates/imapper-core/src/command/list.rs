@@ -62,7 +62,8 @@ fn selections(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Vec<Arc<dyn ListS
     if !args.eat(b')') {
         loop {
             let start = *args;
-            let option = known.get(&args.word()?).ok_or_else(|| start.malformed("no such selection option"))?;
+            let option =
+                known.get(&args.word()?).ok_or_else(|| start.malformed("no such selection option"))?;
             selections.push(Arc::clone(option));
             if !args.eat(b' ') {
                 break;
@@ -98,7 +99,9 @@ async fn root(cx: &mut Context<'_>, login: &Login, reference: &str) -> Result<()
     let namespace = place.and_then(|place| cx.shared.namespaces.get(place.namespace));
     let namespace = namespace.or_else(|| cx.shared.namespaces.main().map(|(_, namespace)| namespace));
     let (separator, root) = match namespace {
-        Some(namespace) if namespace.prefix.starts_with('#') => (namespace.separator, namespace.prefix.clone()),
+        Some(namespace) if namespace.prefix.starts_with('#') => {
+            (namespace.separator, namespace.prefix.clone())
+        }
         Some(namespace) => (namespace.separator, String::new()),
         None => ('/', String::new()),
     };
@@ -152,7 +155,9 @@ pub async fn entries(
             for info in cx.storage().list(&account).await? {
                 let Some(name) = namespaces.shown(at, &account, &info.name) else { continue };
                 let Some(place) = namespaces.place(&name, &login.identity) else { continue };
-                if place.account != account || !cx.rights(&place, login, Some(&info)).await?.contains(Rights::LOOKUP) {
+                if place.account != account
+                    || !cx.rights(&place, login, Some(&info)).await?.contains(Rights::LOOKUP)
+                {
                     continue;
                 }
                 let mut entry = ListEntry::new(name.clone(), namespace.separator);
@@ -172,8 +177,10 @@ pub async fn entries(
                 continue;
             }
             // INBOX may be the parent of a namespace of its own ("INBOX.").
-            let key = (parent != "INBOX", if parent == "INBOX" { inbox(cx, at) } else { at }, parent.to_owned());
-            entries.entry(key).or_insert_with(|| ListEntry::new(parent.to_owned(), separator)).has_children = true;
+            let key =
+                (parent != "INBOX", if parent == "INBOX" { inbox(cx, at) } else { at }, parent.to_owned());
+            entries.entry(key).or_insert_with(|| ListEntry::new(parent.to_owned(), separator)).has_children =
+                true;
         }
     }
     Ok(entries.into_values().collect())

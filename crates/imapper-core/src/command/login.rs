@@ -27,11 +27,12 @@ impl InNotAuthenticated for Login {
             return Err(plaintext_held());
         }
         // A name or password that is no UTF-8 is nobody's.
-        let (user, password) = match (String::from_utf8(user.into()), String::from_utf8(password.into())) {
-            (Ok(user), Ok(password)) => (user, password),
-            _ => return Err(failed(cx, AuthError::Invalid).await),
+        let (Ok(user), Ok(password)) = (String::from_utf8(user.into()), String::from_utf8(password.into()))
+        else {
+            return Err(failed(cx, AuthError::Invalid).await);
         };
-        let credentials = Credentials::Password { authzid: None, user, password: SecretString::from(password) };
+        let credentials =
+            Credentials::Password { authzid: None, user, password: SecretString::from(password) };
         match verify(cx, &credentials).await {
             Ok(identity) => enter(cx, identity),
             Err(error) => Err(failed(cx, error).await),

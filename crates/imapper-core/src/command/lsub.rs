@@ -32,10 +32,13 @@ impl InAuthenticated for Lsub {
         }
         let mut told: BTreeMap<String, ListEntry> = BTreeMap::new();
         for name in cx.storage().subscriptions(&login.identity.account).await? {
-            let Some((name, separator)) = cx.shared.namespaces.from_qualified(&name, &login.identity) else { continue };
+            let Some((name, separator)) = cx.shared.namespaces.from_qualified(&name, &login.identity) else {
+                continue;
+            };
             if pattern.matches(&name, separator) {
                 // A mailbox that is gone is still subscribed to (RFC 3501 §6.3.6).
-                let entry = there.get(&name).cloned().unwrap_or_else(|| ListEntry::new(name.clone(), separator));
+                let entry =
+                    there.get(&name).cloned().unwrap_or_else(|| ListEntry::new(name.clone(), separator));
                 told.insert(name, entry);
             } else if ends_in_percent {
                 // "foo" is told for "foo/bar", which is subscribed to, as a name that is not (RFC 3501 §6.3.9).

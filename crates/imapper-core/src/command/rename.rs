@@ -126,7 +126,9 @@ async fn rename_below(
     // Those below others move along with them.
     let mut tops: Vec<&MailboxInfo> = Vec::new();
     for mailbox in below {
-        let along = |top: &&MailboxInfo| mailbox.name.strip_prefix(&top.name).is_some_and(|rest| rest.starts_with('/'));
+        let along = |top: &&MailboxInfo| {
+            mailbox.name.strip_prefix(&top.name).is_some_and(|rest| rest.starts_with('/'))
+        };
         if !tops.iter().any(along) {
             tops.push(mailbox);
         }

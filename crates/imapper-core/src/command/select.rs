@@ -70,7 +70,12 @@ fn parameters(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<Vec<Box<dyn O
     }
 }
 
-async fn opened(cx: &Context<'_>, name: String, found: Found, examine: bool) -> Result<Selected, StorageError> {
+async fn opened(
+    cx: &Context<'_>,
+    name: String,
+    found: Found,
+    examine: bool,
+) -> Result<Selected, StorageError> {
     let read_only = examine || !found.rights.intersects(CHANGES);
     let hub = cx.shared.hubs.open(cx.storage(), &found.mbox).await?;
     hub.refresh().await?;

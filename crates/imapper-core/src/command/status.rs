@@ -52,11 +52,11 @@ impl InAuthenticated for Status {
     }
 }
 
+/// An item that was asked for, by its word.
+pub type Wanted = (String, Arc<dyn StatusItem>);
+
 /// Reads `(ITEM ITEM…)`.
-pub fn parse_items(
-    cx: &Context<'_>,
-    args: &mut Args<'_>,
-) -> Result<Vec<(String, Arc<dyn StatusItem>)>, Reject> {
+pub fn parse_items(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Vec<Wanted>, Reject> {
     let modseq = cx.storage().caps().modseq;
     let items = args.list(|args| {
         let start = *args;
@@ -74,7 +74,7 @@ pub async fn tell(
     name: &str,
     mailbox: &MailboxInfo,
     status: &State,
-    items: &[(String, Arc<dyn StatusItem>)],
+    items: &[Wanted],
 ) -> Result<(), Reject> {
     let mut line = Line::untagged("STATUS ");
     line.mailbox(name).word(" (");

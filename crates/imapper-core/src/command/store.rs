@@ -30,7 +30,13 @@ enum Wish {
 
 #[async_trait]
 impl InSelected for Store {
-    async fn run(&self, cx: &mut Context<'_>, login: &Login, selected: &mut Selected, args: &mut Args<'_>) -> Outcome {
+    async fn run(
+        &self,
+        cx: &mut Context<'_>,
+        login: &Login,
+        selected: &mut Selected,
+        args: &mut Args<'_>,
+    ) -> Outcome {
         args.sp()?;
         let set = args.sequence_set()?;
         args.sp()?;
@@ -64,7 +70,8 @@ fn modifiers(cx: &mut Context<'_>, args: &mut Args<'_>, change: &mut FlagChange)
     }
     loop {
         let start = *args;
-        let modifier = known.get(&args.word()?).ok_or_else(|| start.malformed("no such modifier of STORE"))?;
+        let modifier =
+            known.get(&args.word()?).ok_or_else(|| start.malformed("no such modifier of STORE"))?;
         modifier.parse(cx, args, change)?;
         if !args.eat(b' ') {
             args.expect(b')')?;
@@ -96,9 +103,14 @@ fn wish(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Wish, Reject> {
     Ok(Wish::Flags { op, silent })
 }
 
-async fn store(cx: &mut Context<'_>, selected: &mut Selected, mut change: FlagChange, silent: bool) -> Outcome {
+async fn store(
+    cx: &mut Context<'_>,
+    selected: &mut Selected,
+    mut change: FlagChange,
+    silent: bool,
+) -> Outcome {
     check_flags(cx, change.op.flags())?;
-    change.op = allowed(cx, selected, change.op)?;
+    change.op = allowed(cx, selected, &change.op)?;
     let all = change.uids.clone();
     let mut outcome = Stored::default();
     for uids in slices(&all) {
@@ -144,7 +156,7 @@ fn slices(uids: &UidSet) -> Vec<UidSet> {
 
 /// The change without flags that this user can't change, or that the mailbox can't keep: these stay as they
 /// are, and the answer shows it (RFC 3501 §7.1, PERMANENTFLAGS).
-fn allowed(cx: &Context<'_>, selected: &Selected, op: FlagOp) -> Result<FlagOp, Reject> {
+fn allowed(cx: &Context<'_>, selected: &Selected, op: &FlagOp) -> Result<FlagOp, Reject> {
     let hub = selected.view.hub();
     let known = hub.keywords();
     let rights = selected.rights;
@@ -165,9 +177,13 @@ fn allowed(cx: &Context<'_>, selected: &Selected, op: FlagOp) -> Result<FlagOp, 
         return Err(Reject::code(Code::LIMIT, "the mailbox has too many keywords"));
     }
     let may_write = rights.contains(Rights::WRITE);
-    let keywords = op.flags().keywords().iter().filter(|keyword| may_write && (hub.new_keywords() || !is_new(keyword)));
+    let keywords =
+        op.flags().keywords().iter().filter(|keyword| may_write && (hub.new_keywords() || !is_new(keyword)));
     let flags = Flags::new(system, keywords.cloned());
-    if flags.is_empty() && !op.flags().is_empty() && !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE) {
+    if flags.is_empty()
+        && !op.flags().is_empty()
+        && !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE)
+    {
         return Err(Reject::code(Code::NOPERM, "you may not change these flags"));
     }
     Ok(match op {

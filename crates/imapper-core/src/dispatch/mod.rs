@@ -130,7 +130,7 @@ impl Session {
         let changes = self.waiting.as_mut().and_then(|takeover| takeover.changes.as_mut());
         let Some(changes) = changes else { return std::future::pending().await };
         if changes.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -188,7 +188,11 @@ impl Session {
             UidForm::Only => head.uid,
         };
         if !fits {
-            let text = if head.uid { "this command has no form with UID" } else { "this command needs UID before it" };
+            let text = if head.uid {
+                "this command has no form with UID"
+            } else {
+                "this command needs UID before it"
+            };
             return self.reject(head.tag, row.name, Reject::bad(text)).await;
         }
         let outcome = self.run(&row, &head, upload).await;
@@ -238,10 +242,11 @@ impl Session {
         if let Some(next) = next {
             self.state = next;
         }
-        if removed.is_some_and(|removed| self.state.selected().is_some_and(|selected| selected.mbox == removed)) {
-            if let State::Selected(login, _) = std::mem::take(&mut self.state) {
-                self.state = State::Authenticated(login);
-            }
+        let is_open = |removed| self.state.selected().is_some_and(|selected| selected.mbox == removed);
+        if removed.is_some_and(is_open)
+            && let State::Selected(login, _) = std::mem::take(&mut self.state)
+        {
+            self.state = State::Authenticated(login);
         }
     }
 
@@ -250,7 +255,8 @@ impl Session {
         let Some(mut takeover) = self.waiting.take() else { return Next::Go };
         if self.out.is_traced() {
             let shown = String::from_utf8_lossy(line);
-            self.out.trace('R', if takeover.waiting.is_secret() { trace::secret() } else { &shown }.as_bytes());
+            self.out
+                .trace('R', if takeover.waiting.is_secret() { trace::secret() } else { &shown }.as_bytes());
         }
         let (is_authenticated, is_selected) = (self.is_authenticated(), self.state.selected().is_some());
         let mut cx = Context {
@@ -371,7 +377,8 @@ impl Session {
     async fn count_bad(&mut self) -> Next {
         self.bad_commands += 1;
         let limits = &self.shared.limits;
-        let most = if self.is_authenticated() { limits.bad_commands } else { limits.bad_commands_before_login };
+        let most =
+            if self.is_authenticated() { limits.bad_commands } else { limits.bad_commands_before_login };
         if self.bad_commands <= most {
             return Next::Go;
         }

@@ -22,7 +22,8 @@ fn size_at_end(line: &[u8]) -> usize {
         let open = line.iter().rposition(|byte| *byte == b'{')?;
         line.get(open + 1..)
     });
-    let digits = digits.and_then(|digits| std::str::from_utf8(digits.strip_suffix(b"+").unwrap_or(digits)).ok());
+    let digits =
+        digits.and_then(|digits| std::str::from_utf8(digits.strip_suffix(b"+").unwrap_or(digits)).ok());
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 

@@ -75,10 +75,12 @@ impl Connection {
                 },
                 Frame::Command(line) if waiting.is_some() => self.session.line(&line).await,
                 Frame::Command(command) => self.session.command(&command, None).await,
-                Frame::Streamed { head, size, waits } => match self.upload(framer, &head, size, waits).await {
-                    Ok(next) => next,
-                    Err(end) => return end,
-                },
+                Frame::Streamed { head, size, waits } => {
+                    match self.upload(framer, &head, size, waits).await {
+                        Ok(next) => next,
+                        Err(end) => return end,
+                    }
+                }
                 Frame::Refused(command) => self.session.refused(&command).await,
                 Frame::Overrun(why) => {
                     let _ = self.session.bye(Some(&Code::TOOBIG), why).await;
@@ -132,7 +134,13 @@ impl Connection {
     }
 
     /// Runs a command whose literal goes by.
-    async fn upload(&mut self, framer: &mut Framer, head: &[u8], size: u64, waits: bool) -> Result<Next, End> {
+    async fn upload(
+        &mut self,
+        framer: &mut Framer,
+        head: &[u8],
+        size: u64,
+        waits: bool,
+    ) -> Result<Next, End> {
         let limits = self.session.limits();
         let most = if self.session.is_authenticated() { limits.append } else { limits.literals_before_login };
         if !waits && size > most {
@@ -165,16 +173,22 @@ impl Connection {
 
     async fn upgrade(&mut self, framer: &mut Framer, upgrade: Upgrade) -> io::Result<()> {
         self.session.out().flush().await?;
-        let Some(writer) = self.session.out().take_writer() else { return Err(io::ErrorKind::NotConnected.into()) };
+        let Some(writer) = self.session.out().take_writer() else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
         let reader = std::mem::replace(&mut self.reader, Box::new(tokio::io::empty()));
         let (reader, writer) = match upgrade {
             Upgrade::Tls => {
                 // What came before the handshake was not encrypted, whoever sent it (RFC 9051 §6.2.1).
                 if framer.discard() {
-                    tracing::warn!(connection = self.session.connection().id, "octets behind STARTTLS were thrown away");
+                    tracing::warn!(
+                        connection = self.session.connection().id,
+                        "octets behind STARTTLS were thrown away"
+                    );
                 }
                 let config = self.tls.clone().ok_or(io::ErrorKind::Unsupported)?;
-                let secured = tls::accept(config, reader, writer, self.session.limits().tls_handshake_timeout).await;
+                let secured =
+                    tls::accept(config, reader, writer, self.session.limits().tls_handshake_timeout).await;
                 if let Err(error) = &secured {
                     tracing::info!(connection = self.session.connection().id, %error, "TLS handshake failed");
                 }
@@ -229,7 +243,9 @@ impl Pump<'_> {
                     self.ended = true;
                     return Ok(Text::End(text));
                 }
-                Frame::Streamed { head, size, waits } => return Ok(Text::Literal { text: head, size, waits }),
+                Frame::Streamed { head, size, waits } => {
+                    return Ok(Text::Literal { text: head, size, waits });
+                }
                 Frame::Refused(_) | Frame::Continue | Frame::Overrun(_) => {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
@@ -262,4 +278,3 @@ impl Pump<'_> {
         }
     }
 }
-

@@ -121,7 +121,9 @@ impl Door {
                 forget(&mut counts.addresses, now);
                 let address = counts.addresses.entry(key(peer)).or_insert_with(|| Address::new(now));
                 address.renew(now);
-                if address.open >= limits.connections_per_address || address.opened >= limits.connections_per_minute {
+                if address.open >= limits.connections_per_address
+                    || address.opened >= limits.connections_per_minute
+                {
                     return Err(Refused::Address);
                 }
                 address.open += 1;
@@ -244,8 +246,8 @@ mod tests {
         let _third = door.enter(THERE, &limits).unwrap();
         assert_eq!(door.enter(THERE, &limits).err(), Some(Refused::Connections));
         drop(first);
-        let _again = door.enter(HERE, &limits).unwrap();
-        drop(_again);
+        let again = door.enter(HERE, &limits).unwrap();
+        drop(again);
         drop(door.enter(HERE, &limits).unwrap());
         assert_eq!(door.enter(HERE, &limits).err(), Some(Refused::Address), "four in a minute");
         tokio::time::advance(MINUTE).await;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub use context::{Context, Found, Shared};
 pub use door::{Door, Refused, Ticket};
 pub use handler::{
-    Availability, Flow, InAny, InAuthenticated, InNotAuthenticated, InSelected, Moment, Outcome, Reader, Row, Run,
-    UidForm, Updates, Upgrade, Waiting, Wrap, Writer,
+    Availability, Flow, InAny, InAuthenticated, InNotAuthenticated, InSelected, Moment, Outcome, Reader, Row,
+    Run, UidForm, Updates, Upgrade, Waiting, Wrap, Writer,
 };
 
 use crate::session::{Access, Filter, Policy};
@@ -87,22 +87,24 @@ pub enum RegistryError {
     },
 }
 
+type Wrapping = Box<dyn FnOnce(Run) -> Run + Send + Sync>;
+
 /// The words of one slot, in any case, each with its owner.
 pub struct Words<T: ?Sized> {
     slot: &'static str,
-    words: HashMap<String, (&'static str, Arc<T>)>,
+    known: HashMap<String, (&'static str, Arc<T>)>,
     names: Vec<&'static str>,
 }
 
 impl<T: ?Sized> Words<T> {
     fn new(slot: &'static str) -> Self {
-        Self { slot, words: HashMap::new(), names: Vec::new() }
+        Self { slot, known: HashMap::new(), names: Vec::new() }
     }
 
     /// What the word stands for, in any case.
     pub fn get(&self, word: &str) -> Option<&Arc<T>> {
         // Words come in upper case but for rare ones; so the usual look-up allocates nothing.
-        let entry = self.words.get(word).or_else(|| self.words.get(&word.to_ascii_uppercase()));
+        let entry = self.known.get(word).or_else(|| self.known.get(&word.to_ascii_uppercase()));
         entry.map(|(_, value)| value)
     }
 
@@ -124,7 +126,8 @@ pub struct Registry {
     error: Option<RegistryError>,
     pub(crate) capabilities: Vec<(String, Option<Availability>)>,
     pub(crate) commands: HashMap<&'static str, (&'static str, Row)>,
-    wraps: Vec<(&'static str, &'static str, Box<dyn FnOnce(Run) -> Run + Send + Sync>)>,
+    // Who wraps which command, and how.
+    wraps: Vec<(&'static str, &'static str, Wrapping)>,
     pub(crate) filters: Vec<Arc<dyn Filter>>,
     pub(crate) enables: Words<dyn Enabling>,
     pub(crate) fetch_items: Words<dyn FetchItem>,
@@ -238,13 +241,13 @@ impl Registry {
         value: Arc<T>,
     ) {
         let key = word.to_ascii_uppercase();
-        if let Some((first, _)) = words.words.get(&key) {
+        if let Some((first, _)) = words.known.get(&key) {
             let conflict = RegistryError::Conflict { slot: words.slot, word: key, first, second: owner };
             error.get_or_insert(conflict);
             return;
         }
         words.names.push(word);
-        words.words.insert(key, (owner, value));
+        words.known.insert(key, (owner, value));
     }
 
     /// Shows a word in CAPABILITY, in every state.
@@ -264,8 +267,12 @@ impl Registry {
     /// Adds a command.
     pub fn command(&mut self, row: Row) {
         if let Some((first, _)) = self.commands.get(row.name) {
-            let conflict =
-                RegistryError::Conflict { slot: "command", word: row.name.to_owned(), first, second: self.owner };
+            let conflict = RegistryError::Conflict {
+                slot: "command",
+                word: row.name.to_owned(),
+                first,
+                second: self.owner,
+            };
             self.error.get_or_insert(conflict);
             return;
         }

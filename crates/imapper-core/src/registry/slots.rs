@@ -13,7 +13,8 @@ use crate::message::Digest;
 use crate::message::search::decode_charset;
 use crate::session::{Login, Reject, Selected};
 use crate::storage::{
-    Appended, Copied, CopyMode, FlagChange, MailboxInfo, ModSeqs, Row, SearchKey as Pushed, Status, Storage, Want,
+    Appended, Copied, CopyMode, FlagChange, MailboxInfo, ModSeqs, Row, SearchKey as Pushed, Status, Storage,
+    Want,
 };
 use crate::types::{Code, Flags, ModSeq, Seq, Uid, UidSet};
 use crate::wire::{Args, Line};
@@ -44,7 +45,12 @@ pub trait Fetched: Send + Sync {
     }
 
     /// Looks up what it needs for many messages at once; `rows` is empty if no item wants rows.
-    async fn prepare(&mut self, _cx: &mut Context<'_>, _selected: &Selected, _rows: &[Row]) -> Result<(), Reject> {
+    async fn prepare(
+        &mut self,
+        _cx: &mut Context<'_>,
+        _selected: &Selected,
+        _rows: &[Row],
+    ) -> Result<(), Reject> {
         Ok(())
     }
 
@@ -126,7 +132,12 @@ pub struct FetchPlan {
 #[async_trait]
 pub trait BeforeFetch: Send + Sync {
     /// Does it; may change which messages are told.
-    async fn run(&self, cx: &mut Context<'_>, selected: &mut Selected, uids: &mut UidSet) -> Result<(), Reject>;
+    async fn run(
+        &self,
+        cx: &mut Context<'_>,
+        selected: &mut Selected,
+        uids: &mut UidSet,
+    ) -> Result<(), Reject>;
 }
 
 // ---------------------------------------------------------------------------------------------- STORE
@@ -153,7 +164,8 @@ pub trait Storing: Send + Sync {
 /// A modifier of STORE (RFC 4466 §2.5).
 pub trait StoreModifier: Send + Sync + 'static {
     /// Reads its value and changes what is stored.
-    fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, change: &mut FlagChange) -> Result<(), Reject>;
+    fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, change: &mut FlagChange)
+    -> Result<(), Reject>;
 }
 
 // ---------------------------------------------------------------------------------------------- SEARCH
@@ -190,7 +202,8 @@ impl<'a> Searching<'a> {
     pub fn key(&self, args: &mut Args<'_>) -> Result<Box<dyn SearchTest>, Reject> {
         let start = *args;
         let word = args.word()?;
-        let key = self.registry.search_keys.get(&word).ok_or_else(|| start.malformed("no such search key"))?;
+        let key =
+            self.registry.search_keys.get(&word).ok_or_else(|| start.malformed("no such search key"))?;
         key.parse(args, self)
     }
 }

@@ -37,6 +37,9 @@ impl Rights {
     pub const EXPUNGE: Self = Self(1 << 9);
     /// `a`: give rights to others.
     pub const ADMINISTER: Self = Self(1 << 10);
+    /// All that concerns messages, and nothing that concerns the tree: what everybody may do in a shared
+    /// mailbox.
+    pub const MESSAGES: Self = Self(0b011_0011_1111);
     /// All of them.
     pub const ALL: Self = Self((1 << 11) - 1);
 
@@ -79,8 +82,8 @@ pub trait Access: Send + Sync + 'static {
     ) -> Result<Rights>;
 }
 
-/// The answer without access control lists: owners may do all, everybody may do all in shared trees, and
-/// with other users' mailboxes only where these are open.
+/// The answer without access control lists: owners may do all; with the messages of shared trees everybody may
+/// do all, and with those of other users only where their mailboxes are open.
 pub struct Owners;
 
 #[async_trait]
@@ -94,9 +97,33 @@ impl Access for Owners {
     ) -> Result<Rights> {
         Ok(match place.kind {
             _ if identity.anonymous && !place.open_to_anonymous => Rights::NONE,
-            _ if place.account == identity.account || place.kind == NamespaceKind::Shared => Rights::ALL,
-            NamespaceKind::OtherUsers if place.open => Rights::ALL,
+            _ if place.account == identity.account => Rights::ALL,
+            NamespaceKind::Shared => Rights::MESSAGES,
+            NamespaceKind::OtherUsers if place.open => Rights::MESSAGES,
             _ => Rights::NONE,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_not_the_tree() {
+        for right in [Rights::CREATE, Rights::DELETE_MAILBOX, Rights::ADMINISTER] {
+            assert!(!Rights::MESSAGES.contains(right) && Rights::ALL.contains(right));
+        }
+        for right in [
+            Rights::LOOKUP,
+            Rights::READ,
+            Rights::SEEN,
+            Rights::WRITE,
+            Rights::INSERT,
+            Rights::DELETE,
+            Rights::EXPUNGE,
+        ] {
+            assert!(Rights::MESSAGES.contains(right));
+        }
     }
 }

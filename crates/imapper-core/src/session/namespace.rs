@@ -144,7 +144,7 @@ impl Namespaces {
     pub fn place(&self, name: &str, identity: &Identity) -> Option<Place> {
         if name.eq_ignore_ascii_case("INBOX") {
             let (at, namespace) = self.main()?;
-            return Some(self.own(at, namespace, identity, "INBOX".to_owned()));
+            return Some(own(at, namespace, identity, "INBOX".to_owned()));
         }
         let matches = self.iter().filter_map(|(at, namespace)| {
             let rest = strip_prefix(name, namespace)?;
@@ -169,14 +169,16 @@ impl Namespaces {
                 // RFC 9051 §5.1: the case of INBOX does not matter in its children's names either, so that
                 // there is one parent.
                 let rest = match rest.split_once('/') {
-                    Some((first, below)) if namespace.prefix.is_empty() && first.eq_ignore_ascii_case("INBOX") => {
+                    Some((first, below))
+                        if namespace.prefix.is_empty() && first.eq_ignore_ascii_case("INBOX") =>
+                    {
                         format!("INBOX/{below}")
                     }
                     _ => rest,
                 };
                 let is_main = self.main().is_some_and(|(main, _)| main == at);
                 let name = if is_main { rest } else { join(namespace.root(), &rest) };
-                Some(self.own(at, namespace, identity, name))
+                Some(own(at, namespace, identity, name))
             }
             NamespaceKind::Shared => Some(Place {
                 account: namespace.accounts.first()?.clone(),
@@ -200,18 +202,6 @@ impl Namespaces {
                     namespace: at,
                 })
             }
-        }
-    }
-
-    fn own(&self, at: usize, namespace: &Namespace, identity: &Identity, name: String) -> Place {
-        Place {
-            account: identity.account.clone(),
-            name,
-            kind: NamespaceKind::Personal,
-            separator: namespace.separator,
-            open: true,
-            open_to_anonymous: namespace.anonymous,
-            namespace: at,
         }
     }
 
@@ -254,7 +244,8 @@ impl Namespaces {
     pub fn from_qualified(&self, name: &str, identity: &Identity) -> Option<(String, char)> {
         let others = self.iter().filter(|(_, namespace)| namespace.kind != NamespaceKind::Personal);
         for (at, namespace) in others {
-            let Some(rest) = name.strip_prefix(&*namespace.base()).filter(|_| !namespace.prefix.is_empty()) else {
+            let Some(rest) = name.strip_prefix(&*namespace.base()).filter(|_| !namespace.prefix.is_empty())
+            else {
                 continue;
             };
             let (account, name) = match namespace.kind {
@@ -279,6 +270,19 @@ impl Namespaces {
             NamespaceKind::Personal => vec![identity.account.clone()],
             _ => namespace.accounts.clone(),
         }
+    }
+}
+
+/// A place in the user's own tree.
+fn own(at: usize, namespace: &Namespace, identity: &Identity, name: String) -> Place {
+    Place {
+        account: identity.account.clone(),
+        name,
+        kind: NamespaceKind::Personal,
+        separator: namespace.separator,
+        open: true,
+        open_to_anonymous: namespace.anonymous,
+        namespace: at,
     }
 }
 
@@ -386,11 +390,17 @@ mod tests {
     fn new_names_have_bounds() {
         let limits = Limits::default();
         for name in ["", "a//b", "/a", "a/", "a*", "a%b", "a\u{7}", "..", "a/../b"] {
-            assert!(matches!(check_new_name(name, &limits), Err(Reject::No(Some(code), _)) if code == Code::CANNOT), "{name}");
+            assert!(
+                matches!(check_new_name(name, &limits), Err(Reject::No(Some(code), _)) if code == Code::CANNOT),
+                "{name}"
+            );
         }
         let deep = ["a"; 33].join("/");
         for name in [&"x".repeat(256), &deep, &["x".repeat(255).as_str(); 4].join("/")] {
-            assert!(matches!(check_new_name(name, &limits), Err(Reject::No(Some(code), _)) if code == Code::LIMIT), "{name}");
+            assert!(
+                matches!(check_new_name(name, &limits), Err(Reject::No(Some(code), _)) if code == Code::LIMIT),
+                "{name}"
+            );
         }
         check_new_name(&deep[2..], &limits).unwrap();
         check_new_name(&"x".repeat(255), &limits).unwrap();

@@ -102,7 +102,13 @@ impl Output {
     }
 
     /// Sends an untagged OK, NO, BAD, BYE or PREAUTH.
-    pub async fn status(&mut self, command: &str, status: &str, code: Option<&Code>, text: &str) -> io::Result<()> {
+    pub async fn status(
+        &mut self,
+        command: &str,
+        status: &str,
+        code: Option<&Code>,
+        text: &str,
+    ) -> io::Result<()> {
         let mut line = status_line("*", status, code, text);
         self.untagged(command, &mut line).await
     }
@@ -149,7 +155,8 @@ impl Output {
         };
         while let Some(chunk) = octets.next().await {
             let chunk = chunk.map_err(|cause| broken(&cause))?;
-            left = left.checked_sub(chunk.len() as u64).ok_or_else(|| broken(&"it is longer than its size"))?;
+            left =
+                left.checked_sub(chunk.len() as u64).ok_or_else(|| broken(&"it is longer than its size"))?;
             if self.buffer.len() + chunk.len() < WRITE_AT {
                 self.buffer.extend_from_slice(&chunk);
             } else {
@@ -193,7 +200,8 @@ impl Output {
         let Some(writer) = &mut self.writer else { return Err(gone()) };
         // The time-out is for a client that reads nothing, not for a slow one.
         while !octets.is_empty() {
-            let written = tokio::time::timeout(self.timeout, writer.write(octets)).await.map_err(|_| stuck())??;
+            let written =
+                tokio::time::timeout(self.timeout, writer.write(octets)).await.map_err(|_| stuck())??;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }

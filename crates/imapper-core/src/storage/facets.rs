@@ -15,7 +15,12 @@ use crate::types::{Keyword, ModSeq, SystemFlag, Uid, UidSet, UidValidity};
 #[async_trait]
 pub trait Attributes: Send + Sync {
     /// The attributes whose key begins with `prefix`, of a mailbox or with `None` of the account itself.
-    async fn get(&self, account: &AccountId, mbox: Option<&MailboxId>, prefix: &str) -> Result<Vec<Attribute>>;
+    async fn get(
+        &self,
+        account: &AccountId,
+        mbox: Option<&MailboxId>,
+        prefix: &str,
+    ) -> Result<Vec<Attribute>>;
     /// Sets all or none; a value of `None` removes. Raises [`Event::Tree`](super::Event::Tree), also for the
     /// account that a right is given to.
     async fn set(&self, account: &AccountId, attributes: Vec<Attribute>) -> Result<ModSeq>;

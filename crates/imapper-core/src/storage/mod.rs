@@ -33,8 +33,8 @@ pub use error::{Result, StorageError};
 pub use facets::{Attribute, Attributes, Import, Objects, Quota, QuotaUse, Search, SearchHit, SearchKey};
 pub use mailbox::{AccountId, Event, MailboxId, MailboxInfo, Mbox, Snapshot, Status, TreeOp};
 pub use message::{
-    Appended, Changes, Copied, CopyMode, FlagChange, FlagOp, KeptDigest, NewMessage, Row, Staged,
-    Stored, Want,
+    Appended, Changes, Copied, CopyMode, FlagChange, FlagOp, KeptDigest, NewMessage, Row, Staged, Stored,
+    Want,
 };
 
 pub use crate::types::BodyRef;

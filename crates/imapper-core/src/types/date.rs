@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// When a message came (RFC 9051 §2.3.3): an instant, and the zone in which it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,8 +32,11 @@ impl InternalDate {
     /// The instant, without the zone.
     pub fn to_system_time(self) -> SystemTime {
         let distance = Duration::from_secs(self.seconds.unsigned_abs());
-        let time =
-            if self.seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        let time = if self.seconds < 0 {
+            UNIX_EPOCH.checked_sub(distance)
+        } else {
+            UNIX_EPOCH.checked_add(distance)
+        };
         time.unwrap_or(UNIX_EPOCH)
     }
 
@@ -86,7 +90,8 @@ impl fmt::Display for InternalDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let local = self.local();
         let month = usize::try_from(local.month()).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
-        let (sign, zone) = (if self.offset_minutes < 0 { '-' } else { '+' }, self.offset_minutes.unsigned_abs());
+        let (sign, zone) =
+            (if self.offset_minutes < 0 { '-' } else { '+' }, self.offset_minutes.unsigned_abs());
         write!(
             f,
             "{:02}-{}-{:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
@@ -127,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_date_time_keeps_its_zone() {
-        for text in ["14-Sep-2013 21:22:28 -0300", "02-Feb-2020 03:04:05 +0000", "31-Dec-1969 23:59:59 +1245"] {
+        for text in ["14-Sep-2013 21:22:28 -0300", "02-Feb-2020 03:04:05 +0000", "31-Dec-1969 23:59:59 +1245"]
+        {
             let date = InternalDate::parse(text.as_bytes()).unwrap();
             assert_eq!(date.to_string(), text);
             assert_eq!(InternalDate::from_system_time(date.to_system_time()).seconds, date.seconds);

@@ -206,7 +206,10 @@ impl Flags {
 
     /// The words on the wire, system flags first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.system.iter().map(|flag| -> &str { flag.name() }).chain(self.keywords().iter().map(Keyword::as_str))
+        self.system
+            .iter()
+            .map(|flag| -> &str { flag.name() })
+            .chain(self.keywords().iter().map(Keyword::as_str))
     }
 }
 

@@ -7,7 +7,6 @@ use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
 /// RFC 3501 §5.1.3: base64 with "," for "/", without padding; bits left over must be zero.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&IMAP_MUTF7, NO_PAD);
 
-
 /// Why a name is not one in modified UTF-7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

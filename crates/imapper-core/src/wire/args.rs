@@ -144,8 +144,10 @@ impl<'a> Args<'a> {
 
     /// Takes these octets if they come next, in any case.
     pub fn eat_prefix(&mut self, prefix: &str) -> bool {
-        let found =
-            self.rest().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+        let found = self
+            .rest()
+            .get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
         if found {
             self.at += prefix.len();
         }
@@ -288,9 +290,9 @@ impl<'a> Args<'a> {
     pub fn number64(&mut self) -> Parsed<u64> {
         let start = *self;
         let digits = self.some(|byte| byte.is_ascii_digit(), "number expected")?;
-        let number = digits.iter().try_fold(0u64, |number, digit| {
-            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
+        let number = digits
+            .iter()
+            .try_fold(0u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
         number
             .filter(|number| i64::try_from(*number).is_ok())
             .ok_or_else(|| start.malformed("the number is too large"))
@@ -375,7 +377,8 @@ impl<'a> Args<'a> {
             return Ok(Flag::Keyword(self.keyword()?));
         }
         let name = self.atom()?;
-        let flag = SystemFlag::ALL.into_iter().find(|flag| flag.name()[1..].as_bytes().eq_ignore_ascii_case(name));
+        let flag =
+            SystemFlag::ALL.into_iter().find(|flag| flag.name().as_bytes()[1..].eq_ignore_ascii_case(name));
         // RFC 9051 §2.3.2: flags that begin with "\" are system flags; there are no others to be set.
         flag.map(Flag::System).ok_or_else(|| start.malformed("no such system flag can be set"))
     }
@@ -452,7 +455,9 @@ mod tests {
 
     #[test]
     fn what_is_no_string_is_malformed() {
-        for text in ["", "(", "\"", "\"a\\b\"", "\"a\nb\"", "\"\0\"", "{3}\r\nab", "{3}ab", "{x}\r\n", "{1}\r\n\0"] {
+        for text in
+            ["", "(", "\"", "\"a\\b\"", "\"a\nb\"", "\"\0\"", "{3}\r\nab", "{3}ab", "{x}\r\n", "{1}\r\n\0"]
+        {
             assert!(args(text).astring().is_err(), "{text:?}");
         }
         let error = args("\"abc").astring().unwrap_err();

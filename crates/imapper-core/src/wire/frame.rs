@@ -144,7 +144,11 @@ impl Framer {
                 State::Text => {
                     let Some(end) = self.line_end() else {
                         let too_long = self.text_len + self.input.len() > self.limits.line + 2;
-                        return if too_long { Frame::Overrun("the command line is too long") } else { Frame::NeedMore };
+                        return if too_long {
+                            Frame::Overrun("the command line is too long")
+                        } else {
+                            Frame::NeedMore
+                        };
                     };
                     if self.text_len + end > self.limits.line {
                         return Frame::Overrun("the command line is too long");
@@ -260,7 +264,8 @@ impl Framer {
     /// Where the next CRLF stands. Only CRLF ends a line: a lone LF in a string that somebody forgot to
     /// encode must not begin a command.
     fn line_end(&mut self) -> Option<usize> {
-        let found = memchr::memmem::find(self.input.get(self.searched..)?, b"\r\n").map(|at| at + self.searched);
+        let found =
+            memchr::memmem::find(self.input.get(self.searched..)?, b"\r\n").map(|at| at + self.searched);
         // A CR at the end may be the first half.
         self.searched = if found.is_some() { 0 } else { self.input.len().saturating_sub(1) };
         found
@@ -284,13 +289,16 @@ impl Head {
             Some(digits) => (digits, true),
             None => (digits, false),
         };
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) || (non_sync && allowed == NonSync::Off) {
+        if digits.is_empty()
+            || !digits.iter().all(u8::is_ascii_digit)
+            || (non_sync && allowed == NonSync::Off)
+        {
             return None;
         }
         // What does not fit is larger than any limit.
-        let size = digits.iter().try_fold(0u64, |size, digit| {
-            size.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
+        let size = digits
+            .iter()
+            .try_fold(0u64, |size, digit| size.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
         let size = match (size.unwrap_or(u64::MAX), allowed) {
             // RFC 7888 §5: over the bound of LITERAL-, so that it counts as too large.
             (size, NonSync::Upto(most)) if non_sync && size > most => u64::MAX,
@@ -378,7 +386,10 @@ mod tests {
     fn a_line_has_a_bound_whether_or_not_it_ends() {
         let at = [vec![b'x'; 64], b"\r\n".to_vec()].concat();
         assert!(matches!(frames(LIMITS, &at, 10)[..], [Frame::Command(_)]));
-        assert!(matches!(frames(LIMITS, &[vec![b'x'; 65], b"\r\n".to_vec()].concat(), 100)[..], [Frame::Overrun(_)]));
+        assert!(matches!(
+            frames(LIMITS, &[vec![b'x'; 65], b"\r\n".to_vec()].concat(), 100)[..],
+            [Frame::Overrun(_)]
+        ));
         assert!(matches!(frames(LIMITS, &[b'x'; 70], 10)[..], [Frame::Overrun(_)]));
         // A literal between does not reset the count.
         let around = [vec![b'x'; 40], b"{1+}\r\n1".to_vec(), vec![b'x'; 40]].concat();
@@ -398,8 +409,12 @@ mod tests {
     fn a_streamed_literal_goes_by() {
         let input = b"S 1 {40}\r\n0123456789012345678901234567890123456789 tail\r\nb NOOP\r\n";
         let got = frames(LIMITS, input, 8);
-        assert_eq!(got[0], Frame::Streamed { head: Bytes::from_static(b"S 1 {40}\r\n"), size: 40, waits: true });
-        let octets: usize = got[1..got.len() - 2].iter().map(|f| if let Frame::Command(o) = f { o.len() } else { 0 }).sum();
+        assert_eq!(
+            got[0],
+            Frame::Streamed { head: Bytes::from_static(b"S 1 {40}\r\n"), size: 40, waits: true }
+        );
+        let octets: usize =
+            got[1..got.len() - 2].iter().map(|f| if let Frame::Command(o) = f { o.len() } else { 0 }).sum();
         assert_eq!(octets, 40);
         assert_eq!(got[got.len() - 2..], [command(" tail"), command("b NOOP")]);
     }

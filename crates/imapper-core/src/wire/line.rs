@@ -113,8 +113,8 @@ impl Line {
     }
 
     /// Adds an `nstring`: `NIL` for nothing.
-    pub fn nstring(&mut self, octets: Option<impl AsRef<[u8]>>) -> &mut Self {
-        put_nstring(&mut self.text, octets.as_ref().map(AsRef::as_ref));
+    pub fn nstring(&mut self, octets: Option<&[u8]>) -> &mut Self {
+        put_nstring(&mut self.text, octets);
         self
     }
 
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(shown(|line| line.string("a \"b\" \\c")), r#""a \"b\" \\c""#);
         assert_eq!(shown(|line| line.string("a\r\nA1 OK")), "{8}\r\na\r\nA1 OK");
         assert_eq!(shown(|line| line.string("ü")), "{2}\r\nü");
-        assert_eq!(shown(|line| line.nstring(None::<&[u8]>)), "NIL");
+        assert_eq!(shown(|line| line.nstring(None)), "NIL");
         assert!(shown(|line| line.string(vec![b'x'; 1001])).starts_with("{1001}\r\nx"));
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::message::section::filter_fields;
+use crate::message::section::FieldNames;
 use crate::message::{Digest, Located, Section, What};
 use crate::registry::slots::{Fetched, Fetching};
 use crate::session::Reject;
@@ -21,6 +21,8 @@ pub(super) struct Octets {
     section: Section,
     partial: Option<Partial>,
     peeks: bool,
+    /// Of HEADER.FIELDS and HEADER.FIELDS.NOT.
+    names: Option<FieldNames>,
     /// What stands before the value.
     label: Vec<u8>,
 }
@@ -46,12 +48,22 @@ impl Octets {
         let section = section(args)?;
         let partial = if args.eat(b'<') { Some(partial(args)?) } else { None };
         let label = label(&section, partial);
-        Ok(Self { section, partial, peeks, label })
+        let names = match &section.what {
+            What::HeaderFields(names) | What::HeaderFieldsNot(names) => Some(FieldNames::new(names)),
+            _ => None,
+        };
+        Ok(Self { section, partial, peeks, names, label })
     }
 
     /// RFC822 and its kin, which say by one word what else a section says.
     pub(super) fn named(word: &str, what: What, peeks: bool) -> Self {
-        Self { section: Section { part: Vec::new(), what }, partial: None, peeks, label: word.into() }
+        Self {
+            section: Section { part: Vec::new(), what },
+            partial: None,
+            peeks,
+            names: None,
+            label: word.into(),
+        }
     }
 
     fn is_whole_message(&self) -> bool {
@@ -80,11 +92,8 @@ impl Octets {
     }
 
     fn put_fields(&self, header: &[u8], line: &mut Line) {
-        let fields = match &self.section.what {
-            What::HeaderFields(names) => filter_fields(header, names, false),
-            What::HeaderFieldsNot(names) => filter_fields(header, names, true),
-            _ => Vec::new(),
-        };
+        let not = matches!(self.section.what, What::HeaderFieldsNot(_));
+        let fields = self.names.as_ref().map(|names| names.filter(header, not)).unwrap_or_default();
         // RFC 9051 §6.4.5: the substring is taken after subsetting.
         put_octets(line, cut(&fields, self.partial));
     }

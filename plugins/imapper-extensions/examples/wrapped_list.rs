@@ -16,6 +16,9 @@ use async_trait::async_trait;
 use imapper_core::registry::{Context, Extension, InAuthenticated, Outcome, Registry, Run};
 use imapper_core::session::Login;
 use imapper_core::wire::Args;
+use imapper_core::{Address, Server, TlsMode};
+use imapper_storage_memory::Memory;
+use imapper_users_static::Static;
 
 /// The extension.
 pub struct WrappedList;
@@ -50,4 +53,14 @@ impl InAuthenticated for Counted {
         cx.out.status(cx.name, "OK", None, &text).await?;
         self.previous.run(cx, login, args).await
     }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let storage = Arc::new(Memory::new());
+    let users = Arc::new(Static::builder().plain_password("testuser", "testpass")?.build());
+    let server = Server::builder().storage(storage).users(users).extension(WrappedList);
+    let server = server.listen(Address::Tcp("127.0.0.1:1143".parse()?), TlsMode::None).build()?;
+    server.bind().await?.run().await;
+    Ok(())
 }

@@ -11,10 +11,15 @@
 //!
 //! `cargo run --example xecho`, then `nc 127.0.0.1 1143`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use imapper_core::registry::{Context, Extension, Flow, InAny, Outcome, Registry, Row, Run, Waiting};
 use imapper_core::session::Reject;
 use imapper_core::wire::{Args, Line};
+use imapper_core::{Address, Server, TlsMode};
+use imapper_storage_memory::Memory;
+use imapper_users_static::Static;
 
 /// The extension, which is the command too.
 pub struct Xecho;
@@ -49,8 +54,16 @@ impl Waiting for Echoing {
             return Ok(Some(Flow::done()));
         }
         cx.send(Line::untagged("XECHO ").string(line)).await?;
-        // The client waits for its line, so it is written now.
-        cx.out.flush().await?;
         Ok(None)
     }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let storage = Arc::new(Memory::new());
+    let users = Arc::new(Static::builder().plain_password("testuser", "testpass")?.build());
+    let server = Server::builder().storage(storage).users(users).extension(Xecho);
+    let server = server.listen(Address::Tcp("127.0.0.1:1143".parse()?), TlsMode::None).build()?;
+    server.bind().await?.run().await;
+    Ok(())
 }

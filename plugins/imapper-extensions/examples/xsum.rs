@@ -8,10 +8,15 @@
 //!
 //! `cargo run --example xsum`, then `nc 127.0.0.1 1143`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use imapper_core::registry::{Context, Extension, Flow, InAny, Outcome, Registry, Row, Run};
 use imapper_core::session::{Reject, Reply};
 use imapper_core::wire::{Args, Line};
+use imapper_core::{Address, Server, TlsMode};
+use imapper_storage_memory::Memory;
+use imapper_users_static::Static;
 
 /// The extension, which is the command too.
 pub struct Xsum;
@@ -39,4 +44,14 @@ impl InAny for Xsum {
         cx.send(Line::untagged("XSUM ").number(sum)).await?;
         Ok(Flow::Done(Reply::text("XSUM completed")))
     }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let storage = Arc::new(Memory::new());
+    let users = Arc::new(Static::builder().plain_password("testuser", "testpass")?.build());
+    let server = Server::builder().storage(storage).users(users).extension(Xsum);
+    let server = server.listen(Address::Tcp("127.0.0.1:1143".parse()?), TlsMode::None).build()?;
+    server.bind().await?.run().await;
+    Ok(())
 }

@@ -14,9 +14,9 @@ use super::tree::{CORE, Tree};
 const EXTENSIONS: &str = "plugins/imapper-extensions/src/";
 /// A shorter word would find names that have nothing to do with it.
 const SHORTEST_TYPE: usize = 3;
-/// Words that the base protocol has names for too: a literal of any kind (RFC 9051 §4.3), namespaces of
-/// mailboxes (RFC 9051 §5.1.2). Types may have these names; strings may not.
-const COMMON_TYPES: [&str; 3] = ["LITERAL+", "LITERAL-", "NAMESPACE"];
+/// Words that the core has names for too: a literal of any kind (RFC 9051 §4.3), namespaces of mailboxes
+/// (RFC 9051 §5.1.2), when TLS begins on a connection. Types may have these names; strings may not.
+const COMMON_TYPES: [&str; 4] = ["LITERAL+", "LITERAL-", "NAMESPACE", "STARTTLS"];
 /// Words that are something else in MIME, in the core's folder where they are: `Content-ID`.
 const COMMON_TEXTS: [(&str, &str); 1] = [("ID", "message/")];
 

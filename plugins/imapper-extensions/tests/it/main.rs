@@ -1,0 +1,27 @@
+//! The extensions and the examples against a server in this process.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod enable;
+mod examples;
+mod extensions;
+mod no_trace;
+mod scripts;
+
+// The examples are programs; what they show is tested here.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../examples/silent.rs"]
+mod silent;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../examples/wrapped_list.rs"]
+mod wrapped_list;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../examples/xauth.rs"]
+mod xauth;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../examples/xecho.rs"]
+mod xecho;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../examples/xsum.rs"]
+mod xsum;

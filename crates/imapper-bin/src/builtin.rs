@@ -33,8 +33,10 @@ impl<S: Storage> From<S> for OpenedStorage {
     }
 }
 
-type StorageFactory = Box<dyn Fn(PluginConfig) -> BoxFuture<'static, Result<OpenedStorage, PluginError>> + Send + Sync>;
-type UsersFactory = Box<dyn Fn(PluginConfig) -> BoxFuture<'static, Result<Arc<dyn Users>, PluginError>> + Send + Sync>;
+type StorageFactory =
+    Box<dyn Fn(PluginConfig) -> BoxFuture<'static, Result<OpenedStorage, PluginError>> + Send + Sync>;
+type UsersFactory =
+    Box<dyn Fn(PluginConfig) -> BoxFuture<'static, Result<Arc<dyn Users>, PluginError>> + Send + Sync>;
 
 /// The plugins of a build. [`builtin`] gives those that its features name.
 #[derive(Default)]
@@ -210,7 +212,8 @@ fn absent<'a>(
 pub fn builtin() -> Builtin {
     let mut builtin = Builtin::none();
     for entry in imapper_extensions::all() {
-        builtin = builtin.entry(entry.aliases, entry.standard, Box::new(move |options| entry.extension(options)));
+        builtin =
+            builtin.entry(entry.aliases, entry.standard, Box::new(move |options| entry.extension(options)));
     }
     #[cfg(feature = "memory")]
     let builtin = memory::add(builtin);

@@ -219,7 +219,9 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_boolean() {
-        for yes in ["--ssl", "--ssl=true", "--ssl true", "-s", "--secure", "--secure=true", "--ssl serve", "-s=yes"] {
+        for yes in
+            ["--ssl", "--ssl=true", "--ssl true", "-s", "--secure", "--secure=true", "--ssl serve", "-s=yes"]
+        {
             assert_eq!(flags(yes).ssl, Some(true), "{yes}");
         }
         for no in ["--ssl=false", "--ssl false", "--secure false"] {

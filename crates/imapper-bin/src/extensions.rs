@@ -64,7 +64,8 @@ pub(crate) fn select(known: &[Known<'_>], protocol: &Protocol) -> Result<Selecti
     while let Some((at, missing)) = first_missing(known, &on) {
         let (name, is_disabled) = (known[at].name, off.iter().any(|off| same(known[*off].name, missing)));
         // What it needs may itself have gone because something was disabled.
-        if is_disabled || protocol.plugins.is_none() || named.iter().any(|at| same(known[*at].name, missing)) {
+        if is_disabled || protocol.plugins.is_none() || named.iter().any(|at| same(known[*at].name, missing))
+        {
             notes.push(format!("{name} is off, because it needs {missing}, which is off"));
         } else {
             problems.push(Problem::new(format!("extension {name} needs {missing}: name it too")));
@@ -94,7 +95,8 @@ fn first_missing<'a>(known: &[Known<'a>], on: &[usize]) -> Option<(usize, &'a st
 fn unknown(word: &str, known: &[Known<'_>]) -> Problem {
     let mut names: Vec<&str> = known.iter().map(|known| known.name).collect();
     names.sort_unstable();
-    let near = nearest(word, names.iter().copied()).map_or(String::new(), |near| format!("; did you mean {near}?"));
+    let near =
+        nearest(word, names.iter().copied()).map_or(String::new(), |near| format!("; did you mean {near}?"));
     Problem::new(format!("unknown protocol extension {word:?}{near} (there are: {})", names.join(", ")))
 }
 

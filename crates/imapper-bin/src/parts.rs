@@ -32,17 +32,20 @@ impl Parts {
     pub(crate) async fn open(builtin: &Builtin, config: &Config) -> Result<Self, Failure> {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
-        let certificate = open_certificate(config, &mut warnings).map_err(|problem| problems.push(problem)).ok();
+        let certificate =
+            open_certificate(config, &mut warnings).map_err(|problem| problems.push(problem)).ok();
         let selection = extensions::select(&builtin.known_extensions(), &config.protocol)
             .map_err(|found| problems.extend(found))
             .unwrap_or_default();
         let options = extension_options(config).map_err(|problem| problems.push(problem)).unwrap_or_default();
         let shared = config.namespaces.iter().filter(|namespace| !namespace.accounts.is_empty());
-        let shared = shared.flat_map(|namespace| namespace.accounts.iter().map(ToString::to_string)).collect();
+        let shared =
+            shared.flat_map(|namespace| namespace.accounts.iter().map(ToString::to_string)).collect();
         let storage = builtin.open_storage(&config.storage.clone().with_shared_accounts(shared)).await;
         let storage = storage.map_err(|found| problems.extend(found)).ok();
         let users = builtin.open_users(&config.users).await.map_err(|found| problems.extend(found)).ok();
-        let (Some(storage), Some(users), Some(certificate), true) = (storage, users, certificate, problems.is_empty())
+        let (Some(storage), Some(users), Some(certificate), true) =
+            (storage, users, certificate, problems.is_empty())
         else {
             return Err(problems.into());
         };
@@ -74,7 +77,8 @@ impl Parts {
         }
         for listener in &config.listeners {
             let address = listener.address.resolve();
-            let address = address.map_err(|error| wrong(format!("listener {}: {error}", listener.address)))?;
+            let address =
+                address.map_err(|error| wrong(format!("listener {}: {error}", listener.address)))?;
             builder = builder.listen(address, listener.tls);
         }
         builder.build().map_err(|error| wrong(error.to_string()))
@@ -88,7 +92,9 @@ impl Parts {
 
 /// Writes the traffic to the console; the server has masked what is secret.
 fn traffic() -> Traffic {
-    Arc::new(|connection, direction, line| crate::command::print(&format!("{connection} {direction}: {line}")))
+    Arc::new(|connection, direction, line| {
+        crate::command::print(&format!("{connection} {direction}: {line}"));
+    })
 }
 
 /// What `[protocol]` tells the extensions.
@@ -100,7 +106,10 @@ fn extension_options(config: &Config) -> Result<imapper_extensions::Options, Pro
 }
 
 /// The certificate, where a listener needs one.
-fn open_certificate(config: &Config, warnings: &mut Vec<String>) -> Result<Option<Arc<Certificate>>, Problem> {
+fn open_certificate(
+    config: &Config,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Arc<Certificate>>, Problem> {
     let needs = config.listeners.iter().any(|listener| listener.tls != TlsMode::None);
     let certificate = match &config.tls {
         Some((certificate, key)) => Certificate::load(certificate, key),

@@ -168,7 +168,10 @@ impl PluginConfig {
 
     /// A secret: `key = "…"`, or `key_file = "/run/secrets/x"`, whose last end of line does not count.
     pub fn secret(&self, key: &str) -> Result<Option<SecretString>, PluginError> {
-        let inline = self.text(key)?;
+        // An error about a secret does not show it.
+        let text =
+            |value: &Value| value.text().map(str::to_owned).map_err(|_| Unfit("must be a string".to_owned()));
+        let inline = self.read(key, text)?;
         let file = self.secret_file(key)?;
         match (inline, file) {
             (Some(_), Some(_)) => Err(self.both(key)),
@@ -292,7 +295,8 @@ mod tests {
 
     #[test]
     fn values_are_typed_and_errors_tell_the_place() {
-        let config = storage("path = \"mail\"\nfsync = true\nsize = \"1 KiB\"\nwait = \"2 s\"\nn = 3\nl = [\"a\"]");
+        let config =
+            storage("path = \"mail\"\nfsync = true\nsize = \"1 KiB\"\nwait = \"2 s\"\nn = 3\nl = [\"a\"]");
         assert_eq!(config.plugin(), "mine");
         assert_eq!(config.required_path("path").unwrap(), PathBuf::from("/base/mail"));
         assert_eq!(config.boolean("fsync").unwrap(), Some(true));
@@ -330,16 +334,18 @@ mod tests {
         std::fs::write(folder.join("one"), "hush\n").unwrap();
         std::fs::write(folder.join("many"), "# users\njohn:$2b$x\n\njill:a:b\n").unwrap();
         let config = storage(&format!(
-            "a = \"hush\"\nb_file = \"{0}/one\"\nc = \"x\"\nc_file = \"{0}/one\"\nd_file = \"{0}/many\"\ne = 7\nf_file = \"{0}/none\"",
+            "a = \"hush\"\nb_file = \"{0}/one\"\nc = \"x\"\nc_file = \"{0}/one\"\nd_file = \"{0}/many\"\ne = 7\nf_file = \"{0}/none\"\ng = 12345",
             folder.display()
         ));
         let shown = |key| config.secret(key).unwrap().unwrap().expose_secret().to_owned();
         assert_eq!((shown("a"), shown("b")), ("hush".to_owned(), "hush".to_owned()));
         assert!(config.secret("c").unwrap_err().to_string().contains("`c` and `c_file` can't both be given"));
         let many = config.secrets("d").unwrap().unwrap();
-        let many: Vec<_> = many.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect();
+        let many: Vec<_> =
+            many.iter().map(|(name, secret)| (name.as_str(), secret.expose_secret())).collect();
         assert_eq!(many, [("john", "$2b$x"), ("jill", "a:b")]);
         assert!(config.secrets("e").is_err());
+        assert_eq!(config.secret("g").unwrap_err().to_string(), "x.toml:10:5: `g` must be a string");
         assert!(config.secret("f").unwrap_err().to_string().contains("`f_file` can't be read"));
         assert_eq!(format!("{config:?}"), "[storage] mine");
         std::fs::remove_dir_all(&folder).unwrap();

@@ -25,11 +25,21 @@ pub(crate) async fn run(builtin: Builtin, configuration: Configuration) -> Resul
     for (address, mode) in server.listening() {
         print(&format!("imapper: listening on {address} (imap, {})", tls_word(*mode)));
     }
+    let told_to_stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(told_to_stop);
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => server.reload().await,
+            () = &mut told_to_stop => break,
+            // A user database that is away must not keep the server from stopping.
+            _ = hangup.recv() => tokio::select! {
+                () = &mut told_to_stop => break,
+                () = server.reload() => {}
+            },
             () = server.stopped() => break,
         }
     }

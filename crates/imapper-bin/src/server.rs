@@ -95,7 +95,15 @@ impl Server {
         }
         let (users, certificate) = (Arc::clone(&parts.users), parts.certificate.clone());
         let core = parts.build(config)?;
-        let failed = |error: std::io::Error| Failure::Running(error.to_string());
+        let failed = |error: std::io::Error| {
+            let hint = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    " (a port above 1023 needs no privileges: `--port 1143`)"
+                }
+                _ => "",
+            };
+            Failure::Running(format!("{error}{hint}"))
+        };
         let bound = core.bind().await.map_err(failed)?;
         let modes = config.listeners.iter().map(|listener| listener.tls);
         let listening = bound.addresses().map_err(failed)?.into_iter().zip(modes).collect();
@@ -156,5 +164,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let core = self.core.clone();
+            runtime.spawn(async move { core.stop().await });
+        }
     }
 }

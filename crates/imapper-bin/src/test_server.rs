@@ -19,8 +19,8 @@ pub struct TestServer {
 impl TestServer {
     /// Serves a fixture: JSON with folders and messages, as `--storage` takes it.
     pub async fn start(fixture: &str) -> Result<Self, Failure> {
-        let fixture: serde_json::Value =
-            serde_json::from_str(fixture).map_err(|error| Failure::configuration(format!("the fixture: {error}")))?;
+        let fixture: serde_json::Value = serde_json::from_str(fixture)
+            .map_err(|error| Failure::configuration(format!("the fixture: {error}")))?;
         let configuration = serde_json::json!({
             "listener": [{ "address": "127.0.0.1:0", "tls": "none" }],
             "storage": { "plugin": "memory", "data": fixture },

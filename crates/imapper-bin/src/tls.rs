@@ -65,7 +65,8 @@ impl Certificate {
     pub(crate) fn self_signed(names: Vec<String>) -> Result<Self, TlsError> {
         let failed = |error: &dyn fmt::Display| TlsError(format!("no certificate can be made: {error}"));
         let made = rcgen::generate_simple_self_signed(names).map_err(|error| failed(&error))?;
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(|error| failed(&error))?;
+        let key =
+            PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(|error| failed(&error))?;
         let loaded = CertifiedKey::from_der(vec![made.cert.der().clone()], key, &provider());
         let loaded = loaded.map_err(|error| failed(&error))?;
         Ok(Self { files: None, current: Arc::new(Current(ArcSwap::from_pointee(loaded))) })
@@ -119,7 +120,9 @@ fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
         error => wrong(key, &error),
     })?;
     CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => wrong(key, &format!("the key is not that of {}", certificate.display())),
+        rustls::Error::InconsistentKeys(_) => {
+            wrong(key, &format!("the key is not that of {}", certificate.display()))
+        }
         error => wrong(certificate, &error),
     })
 }
@@ -150,8 +153,16 @@ mod tests {
         };
         assert_eq!(load("cert.pem", "key.pem"), Ok(()));
         assert!(load("cert.pem", "other.pem").unwrap_err().contains("other.pem: the key is not that of"));
-        assert!(load("rubbish.pem", "key.pem").unwrap_err().ends_with("rubbish.pem: there is no PEM certificate in it"));
-        assert!(load("cert.pem", "rubbish.pem").unwrap_err().ends_with("rubbish.pem: there is no PEM private key in it"));
+        assert!(
+            load("rubbish.pem", "key.pem")
+                .unwrap_err()
+                .ends_with("rubbish.pem: there is no PEM certificate in it")
+        );
+        assert!(
+            load("cert.pem", "rubbish.pem")
+                .unwrap_err()
+                .ends_with("rubbish.pem: there is no PEM private key in it")
+        );
         assert!(load("none.pem", "key.pem").unwrap_err().contains("none.pem: No such file"));
         std::fs::remove_dir_all(folder).unwrap();
     }

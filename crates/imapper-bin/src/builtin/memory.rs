@@ -16,7 +16,9 @@ fn open(config: &PluginConfig) -> Result<OpenedStorage, PluginError> {
     let fixture = match (file, data) {
         (Some(_), Some(_)) => return Err(config.wrong("data", "and `file` can't both be given")),
         (Some(file), None) => Some(Fixture::from_file(file)?),
-        (None, Some(json)) => Some(Fixture::from_json(&json).map_err(|error| config.wrong("data", format!("is wrong: {error}")))?),
+        (None, Some(json)) => Some(
+            Fixture::from_json(&json).map_err(|error| config.wrong("data", format!("is wrong: {error}")))?,
+        ),
         (None, None) => None,
     };
     let namespaces = fixture.as_ref().map(|fixture| fixture.namespaces().iter().map(namespace).collect());

@@ -18,10 +18,14 @@ fn open(config: &PluginConfig) -> Result<Static, PluginError> {
     }
     let mut users = Static::builder();
     for (name, hash) in accounts.unwrap_or_default() {
-        users = users.account(&name, hash.expose_secret()).map_err(|error| config.wrong("accounts", format!("is wrong: {error}")))?;
+        users = users
+            .account(&name, hash.expose_secret())
+            .map_err(|error| config.wrong("accounts", format!("is wrong: {error}")))?;
     }
     for (name, token) in tokens.unwrap_or_default() {
-        users = users.token(&name, token.expose_secret()).map_err(|error| config.wrong("tokens", format!("is wrong: {error}")))?;
+        users = users
+            .token(&name, token.expose_secret())
+            .map_err(|error| config.wrong("tokens", format!("is wrong: {error}")))?;
     }
     Ok(users.build())
 }

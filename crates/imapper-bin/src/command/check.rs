@@ -10,7 +10,8 @@ use crate::server::Configuration;
 pub(crate) async fn run(builtin: &Builtin, configuration: &Configuration) -> Result<(), Failure> {
     let config = configuration.load()?;
     let parts = Parts::open(builtin, &config).await?;
-    let (warnings, notes, extensions) = (parts.warnings.clone(), parts.notes.clone(), parts.extension_names());
+    let (warnings, notes, extensions) =
+        (parts.warnings.clone(), parts.notes.clone(), parts.extension_names());
     parts.build(&config)?;
     for warning in warnings {
         print(&format!("warning: {warning}"));

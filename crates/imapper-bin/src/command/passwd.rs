@@ -18,7 +18,9 @@ const LONGEST: usize = 72;
 pub(crate) fn run(arguments: &Passwd) -> Result<(), Failure> {
     let user = &arguments.user;
     if user.is_empty() || user.chars().any(|c| c.is_control() || c == ':') {
-        return Err(Failure::configuration(format!("{user:?} can't be a user's name: it may hold no `:` and no control character")));
+        return Err(Failure::configuration(format!(
+            "{user:?} can't be a user's name: it may hold no `:` and no control character"
+        )));
     }
     let password = read_password(user)?;
     let hash = bcrypt::non_truncating_hash(&password, COST)

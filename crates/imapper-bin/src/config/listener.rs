@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use imapper_core::TlsMode;
 
+use super::Problems;
 use super::section::Section;
 use super::value::{Table, Unfit, Value};
-use super::Problems;
 
 /// When TLS begins, as the configuration writes it.
 pub(crate) const fn word(mode: TlsMode) -> &'static str {
@@ -86,13 +86,17 @@ impl Listener {
         section.read("protocol", imap_only);
         let address = section.read("address", |value| {
             value.text().ok().and_then(Address::parse).ok_or_else(|| {
-                Unfit::wanted("an address with a port, such as \"127.0.0.1:143\" or \"[::]:143\", or \"unix:/path\"", value)
+                Unfit::wanted(
+                    "an address with a port, such as \"127.0.0.1:143\" or \"[::]:143\", or \"unix:/path\"",
+                    value,
+                )
             })
         });
         if table.get("address").is_none() {
             problems.add(section.at(), "[[listener]] needs an `address`");
         }
-        let modes = [("starttls", TlsMode::StartTls), ("implicit", TlsMode::Implicit), ("none", TlsMode::None)];
+        let modes =
+            [("starttls", TlsMode::StartTls), ("implicit", TlsMode::Implicit), ("none", TlsMode::None)];
         let tls = section.one_of("tls", &modes);
         let address = address?;
         let otherwise = if matches!(address, Address::Unix(_)) { TlsMode::None } else { TlsMode::StartTls };
@@ -122,7 +126,11 @@ pub(crate) struct Overrides {
 }
 
 /// The listeners, with `overrides` laid over them. `certificate`: whether one is configured.
-pub(crate) fn resolve(mut listeners: Vec<Listener>, overrides: &Overrides, certificate: bool) -> Result<Vec<Listener>, String> {
+pub(crate) fn resolve(
+    mut listeners: Vec<Listener>,
+    overrides: &Overrides,
+    certificate: bool,
+) -> Result<Vec<Listener>, String> {
     if listeners.is_empty() {
         let host = overrides.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
         let port = if overrides.ssl == Some(true) { 993 } else { 143 };
@@ -141,7 +149,9 @@ pub(crate) fn resolve(mut listeners: Vec<Listener>, overrides: &Overrides, certi
     let first = listeners.iter_mut().find(|listener| matches!(listener.address, Address::Tcp(..)));
     match (first, overrides) {
         (None, Overrides { port: None, ssl: None, starttls: None, .. }) => {}
-        (None, _) => return Err("`port`, `ssl` and `tls` are of a TCP listener, and there is none".to_owned()),
+        (None, _) => {
+            return Err("`port`, `ssl` and `tls` are of a TCP listener, and there is none".to_owned());
+        }
         (Some(listener), _) => {
             if let (Address::Tcp(_, port), Some(wanted)) = (&mut listener.address, overrides.port) {
                 *port = wanted;

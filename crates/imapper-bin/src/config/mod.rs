@@ -99,26 +99,39 @@ impl Config {
         Self::build(&table, Problems::new(name), base, options)
     }
 
-    fn build(table: &Table, problems: Problems, base: &Path, options: &Options) -> Result<Self, Vec<Problem>> {
+    fn build(
+        table: &Table,
+        problems: Problems,
+        base: &Path,
+        options: &Options,
+    ) -> Result<Self, Vec<Problem>> {
         let top = Section::open("", table, &problems);
         refuse_later(options, &problems);
-        let listeners = top.tables("listener").into_iter().filter_map(|table| Listener::read(table, &problems));
+        let listeners =
+            top.tables("listener").into_iter().filter_map(|table| Listener::read(table, &problems));
         let listeners: Vec<_> = listeners.collect();
         let (starttls, tls) = read_tls(&top, base);
         let log = read_log(&top);
         let protocol = Protocol::read(top.table("protocol"), &problems, options);
-        let limits = top.table("limits").map(|table| limits::read(&Section::open("limits", table, &problems)));
+        let limits =
+            top.table("limits").map(|table| limits::read(&Section::open("limits", table, &problems)));
         let namespaces = namespace::read_all(&top.tables("namespace"), &problems);
         let storage = read_storage(&top, base, options);
-        let users: Vec<_> =
-            top.tables("users").into_iter().filter_map(|table| plugin("users", table, &problems, base)).collect();
+        let users: Vec<_> = top
+            .tables("users")
+            .into_iter()
+            .filter_map(|table| plugin("users", table, &problems, base))
+            .collect();
         let throwaway_user = users.is_empty() && options.storage.is_some();
         if users.is_empty() && !throwaway_user && table.get("users").is_none() {
-            problems.add(Position::default(), "[users] is missing: who may log in (`plugin = \"static\"`, for one)");
+            problems.add(
+                Position::default(),
+                "[users] is missing: who may log in (`plugin = \"static\"`, for one)",
+            );
         }
         let overrides = Overrides {
             port: options.port.or_else(|| top.read("port", port)),
-            host: options.host.clone().or_else(|| top.text("host")),
+            host: options.host.clone().or_else(|| top.text("host")).map(|host| without_brackets(&host)),
             ssl: options.ssl.or_else(|| top.boolean("ssl")),
             starttls,
         };
@@ -149,6 +162,11 @@ impl Config {
             (_, found) => Err(found),
         }
     }
+}
+
+/// `[::1]` and `::1` are the same host.
+fn without_brackets(host: &str) -> String {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned()
 }
 
 /// Flags that are known but have nothing behind them yet.
@@ -228,7 +246,8 @@ fn read_storage(top: &Section<'_>, base: &Path, options: &Options) -> Option<Plu
         None => table.set("plugin", text("memory")),
         Some(value) => {
             if value.text().is_ok_and(|name| name != "memory") {
-                let what = "`--storage` loads a file into the memory storage; it can't stand beside another storage";
+                let what =
+                    "`--storage` loads a file into the memory storage; it can't stand beside another storage";
                 top.problems().add(value.at, what);
             }
         }
@@ -242,14 +261,19 @@ fn read_storage(top: &Section<'_>, base: &Path, options: &Options) -> Option<Plu
 fn plugin(section: &'static str, table: &Table, problems: &Problems, base: &Path) -> Option<PluginConfig> {
     match table.get("plugin").map(|value| (value.at, value.text())) {
         None => {
-            problems.add(table.at, format!("[{section}] needs a `plugin`; `imapper plugins` lists those there are"));
+            problems.add(
+                table.at,
+                format!("[{section}] needs a `plugin`; `imapper plugins` lists those there are"),
+            );
             None
         }
         Some((at, Err(unfit))) => {
             problems.add(at, format!("`plugin` {unfit}"));
             None
         }
-        Some((at, Ok(name))) => Some(PluginConfig::new(section, name, at, table.clone(), &problems.file, base)),
+        Some((at, Ok(name))) => {
+            Some(PluginConfig::new(section, name, at, table.clone(), &problems.file, base))
+        }
     }
 }
 

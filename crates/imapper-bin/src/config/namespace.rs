@@ -20,7 +20,10 @@ pub(crate) fn read_all(tables: &[&Table], problems: &Problems) -> Vec<Namespace>
     if !all.iter().any(|namespace| namespace.kind == NamespaceKind::Personal) {
         if let Some(at) = all.iter().position(|namespace| namespace.prefix.is_empty()) {
             let at = tables.get(at).map(|table| table.at).unwrap_or_default();
-            problems.add(at, "without a personal [[namespace]] there is one with the prefix \"\", so no other can have it");
+            problems.add(
+                at,
+                "without a personal [[namespace]] there is one with the prefix \"\", so no other can have it",
+            );
         }
         all.insert(0, Namespace::new(NamespaceKind::Personal, "", '/'));
     }

@@ -56,41 +56,113 @@ const DELIVERY: &str = "it comes with the feature `delivery`";
 const KEYS: &[Key] = &[
     key("", "port", "1143", "143, or 993 with `ssl`", "port of the first IMAP listener")
         .flag("-p, --port N", "IMAP_PORT"),
-    key("", "host", "\"127.0.0.1\"", "127.0.0.1", "address of the IMAP listeners").flag("--host ADDR", "IMAP_HOST"),
+    key("", "host", "\"127.0.0.1\"", "127.0.0.1", "address of the IMAP listeners")
+        .flag("--host ADDR", "IMAP_HOST"),
     key("", "ssl", "true", "false", "the first IMAP listener speaks TLS from the first byte")
         .flag("-s, --ssl[=true], --secure", "IMAP_SSL"),
-    key("", "tls", "true", "true where `[tls]` is given", "the first IMAP listener offers STARTTLS; or the table `[tls]`"),
+    key(
+        "",
+        "tls",
+        "true",
+        "true where `[tls]` is given",
+        "the first IMAP listener offers STARTTLS; or the table `[tls]`",
+    ),
     key("", "debug", "true", "false", "write the traffic to the console, secrets masked")
         .flag("-d, --debug[=true]", "IMAP_DEBUG"),
-    key("", "smtp_port", "1025", "off", "SMTP for testing").flag("--smtp-port N, --smtpPort", "IMAP_SMTPPORT").later(DELIVERY),
-    key("", "lmtp", "\"127.0.0.1:24\"", "off", "LMTP for delivery").flag("--lmtp ADDR", "IMAP_LMTP").later(DELIVERY),
+    key("", "smtp_port", "1025", "off", "SMTP for testing")
+        .flag("--smtp-port N, --smtpPort", "IMAP_SMTPPORT")
+        .later(DELIVERY),
+    key("", "lmtp", "\"127.0.0.1:24\"", "off", "LMTP for delivery")
+        .flag("--lmtp ADDR", "IMAP_LMTP")
+        .later(DELIVERY),
     key("", "listener", "[]", "one, of `host`, `port` and `ssl`", "`[[listener]]`: where the server listens"),
     key("", "storage", "{ plugin = \"memory\" }", "none", "`[storage]`: where mail is kept"),
-    key("", "users", "{ plugin = \"static\" }", "none", "`[users]`, or several `[[users]]`, asked in order: who may log in"),
+    key(
+        "",
+        "users",
+        "{ plugin = \"static\" }",
+        "none",
+        "`[users]`, or several `[[users]]`, asked in order: who may log in",
+    ),
     key("", "namespace", "[]", "one, personal, `\"\"` with `\"/\"`", "`[[namespace]]`: what a client sees"),
     key("", "protocol", "{}", "", "`[protocol]`: which protocol extensions are spoken"),
     key("", "limits", "{}", "", "`[limits]`: every bound"),
     key("", "log", "{}", "", "`[log]`: what is logged, on standard error"),
-    key("", "metrics", "{}", "off", "`[metrics]`: figures for Prometheus").later("metrics come in a later version"),
+    key("", "metrics", "{}", "off", "`[metrics]`: figures for Prometheus")
+        .later("metrics come in a later version"),
     key("", "quota", "{}", "off", "`[quota]`: how much a user may keep").later("it comes with QUOTA"),
-    key("listener", "protocol", "\"imap\"", "\"imap\"", "`imap`; `lmtp` and `smtp` come with the feature `delivery`"),
+    key(
+        "listener",
+        "protocol",
+        "\"imap\"",
+        "\"imap\"",
+        "`imap`; `lmtp` and `smtp` come with the feature `delivery`",
+    ),
     key("listener", "address", "\"127.0.0.1:1143\"", "required", "address and port, or `unix:/path`"),
-    key("listener", "tls", "\"starttls\"", "\"starttls\"; \"none\" on a socket", "`starttls`, `implicit` (from the first byte) or `none`"),
-    key("tls", "certificate", "\"fullchain.pem\"", "self-signed, in memory", "file with the certificate and its chain, PEM"),
+    key(
+        "listener",
+        "tls",
+        "\"starttls\"",
+        "\"starttls\"; \"none\" on a socket",
+        "`starttls`, `implicit` (from the first byte) or `none`",
+    ),
+    key(
+        "tls",
+        "certificate",
+        "\"fullchain.pem\"",
+        "self-signed, in memory",
+        "file with the certificate and its chain, PEM",
+    ),
     key("tls", "key", "\"key.pem\"", "self-signed, in memory", "file with the private key, PEM"),
-    key("storage", "plugin", "\"memory\"", "required", "the storage; `imapper plugins` lists those there are")
-        .flag("--storage FILE: memory, with that `file`", "IMAP_STORAGE"),
-    key("users", "plugin", "\"static\"", "required", "the user database; `imapper plugins` lists those there are"),
+    key(
+        "storage",
+        "plugin",
+        "\"memory\"",
+        "required",
+        "the storage; `imapper plugins` lists those there are",
+    )
+    .flag("--storage FILE: memory, with that `file`", "IMAP_STORAGE"),
+    key(
+        "users",
+        "plugin",
+        "\"static\"",
+        "required",
+        "the user database; `imapper plugins` lists those there are",
+    ),
     key("namespace", "type", "\"personal\"", "required", "`personal`, `other-users` or `shared`"),
     key("namespace", "prefix", "\"\"", "\"\"", "what its mailboxes' names begin with"),
     key("namespace", "separator", "\"/\"", "\"/\"", "`/` or `.`: between the levels of a name"),
-    key("namespace", "account", "\"public\"", "the prefix without its separator, or `public`", "who owns a shared tree"),
-    key("protocol", "plugins", "[\"IDLE\"]", "every standard extension", "exactly these extensions; `[]`: none at all")
-        .flag("--plugin ID…", "IMAP_PLUGINS"),
+    key(
+        "namespace",
+        "account",
+        "\"public\"",
+        "the prefix without its separator, or `public`",
+        "who owns a shared tree",
+    ),
+    key(
+        "protocol",
+        "plugins",
+        "[\"IDLE\"]",
+        "every standard extension",
+        "exactly these extensions; `[]`: none at all",
+    )
+    .flag("--plugin ID…", "IMAP_PLUGINS"),
     key("protocol", "disable", "[\"IDLE\"]", "[]", "or: all but these"),
-    key("protocol", "id", "{ name = \"imapper\" }", "name and version", "what ID tells of the server (RFC 2971)"),
-    key("protocol", "special_use", "[\"\\\\Sent\"]", "all of RFC 6154 and RFC 8457", "special uses that a client may set")
-        .later("it comes with CREATE-SPECIAL-USE"),
+    key(
+        "protocol",
+        "id",
+        "{ name = \"imapper\" }",
+        "name and version",
+        "what ID tells of the server (RFC 2971)",
+    ),
+    key(
+        "protocol",
+        "special_use",
+        "[\"\\\\Sent\"]",
+        "all of RFC 6154 and RFC 8457",
+        "special uses that a client may set",
+    )
+    .later("it comes with CREATE-SPECIAL-USE"),
     key("log", "level", "\"info\"", "\"info\"", "`error`, `warn`, `info`, `debug` or `trace`"),
     key("log", "format", "\"text\"", "\"text\"", "`text` or `json`"),
 ];
@@ -133,11 +205,14 @@ pub(crate) fn keys(section: &str) -> &'static [Key] {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The table of a section as `docs/configuration.md` holds it.
     fn documented(section: &str) -> String {
-        let mut table = String::from("| key | default | flag, variable | meaning |\n| --- | --- | --- | --- |\n");
+        let mut table =
+            String::from("| key | default | flag, variable | meaning |\n| --- | --- | --- | --- |\n");
         for key in keys(section).iter().filter(|key| key.later.is_none()) {
             let flag = match (key.flag, key.variable) {
                 ("", "") => String::new(),
@@ -150,7 +225,7 @@ mod tests {
             } else {
                 key.default.to_owned()
             };
-            table += &format!("| `{}` | {default} | {flag} | {} |\n", key.name, key.about);
+            writeln!(table, "| `{}` | {default} | {flag} | {} |", key.name, key.about).unwrap();
         }
         table
     }

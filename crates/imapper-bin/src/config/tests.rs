@@ -17,7 +17,7 @@ fn parse(text: &str) -> Result<Config, String> {
 
 /// What is said of a text; the tables that must be there are put after it.
 fn said(text: &str) -> String {
-    parse(&format!("{text}\n{USERS}")).map(|_| String::new()).unwrap_or_else(|said| said)
+    parse(&format!("{text}\n{USERS}")).map_or_else(|said| said, |_| String::new())
 }
 
 #[test]
@@ -90,17 +90,19 @@ fn a_whole_file() {
 
 #[test]
 fn json_has_the_same_keys() {
-    let text = r#"{"port": 1143, "storage": {"plugin": "memory"}, "users": [{"plugin": "static"}], "ssl": null}"#;
+    let text =
+        r#"{"port": 1143, "storage": {"plugin": "memory"}, "users": [{"plugin": "static"}], "ssl": null}"#;
     let config = Config::parse("x.json", text, true, Path::new("/"), &Options::default()).unwrap();
     assert_eq!(config.listeners[0].address, Address::Tcp("127.0.0.1".to_owned(), 1143));
 }
 
 #[test]
 fn a_flag_beats_the_file_and_the_file_beats_the_default() {
-    let file = format!("port = 1143\nhost = \"::1\"\n[protocol]\nplugins = [\"ID\"]\n{USERS}");
+    let file = format!("port = 1143\nhost = \"[::1]\"\n[protocol]\nplugins = [\"ID\"]\n{USERS}");
     let config = parse(&file).unwrap();
     assert_eq!(config.listeners[0].address, Address::Tcp("::1".to_owned(), 1143));
-    let flags = Options { port: Some(2143), plugins: Some(vec!["IDLE,UNSELECT".to_owned()]), ..Options::default() };
+    let flags =
+        Options { port: Some(2143), plugins: Some(vec!["IDLE,UNSELECT".to_owned()]), ..Options::default() };
     let config = parse_with(&file, &flags).unwrap();
     assert_eq!(config.listeners[0].address, Address::Tcp("::1".to_owned(), 2143));
     assert_eq!(config.protocol.plugins.unwrap(), ["IDLE", "UNSELECT"]);
@@ -118,7 +120,11 @@ fn every_key_of_the_schema_is_taken() {
         let problems = parse(&text).err().unwrap_or_default();
         assert!(!problems.contains("unknown key"), "{text}: {problems}");
         assert!(!problems.contains(&format!("`{}` must be", key.name)), "{text}: {problems}");
-        assert_eq!(problems.contains("is not in this version yet"), key.later.is_some(), "{text}: {problems}");
+        assert_eq!(
+            problems.contains("is not in this version yet"),
+            key.later.is_some(),
+            "{text}: {problems}"
+        );
     }
 }
 
@@ -130,7 +136,10 @@ fn an_unknown_key_is_told_with_its_place_and_the_nearest_one() {
         "x.toml:2:1: unknown key `adress` in [listener]; did you mean `address`? (allowed: protocol, address, tls)\n\
          x.toml:1:1: [[listener]] needs an `address`"
     );
-    assert!(said("[limits]\nidle-timeout = \"1 s\"").starts_with("x.toml:2:1: unknown key `idle-timeout` in [limits]; did you mean `idle_timeout`?"));
+    assert!(
+        said("[limits]\nidle-timeout = \"1 s\"")
+            .starts_with("x.toml:2:1: unknown key `idle-timeout` in [limits]; did you mean `idle_timeout`?")
+    );
     assert!(said("hots = \"x\"").starts_with("x.toml:1:1: unknown key `hots`; did you mean `host`?"));
     assert!(said("[lgo]\nlevel = \"info\"").contains("unknown key `lgo`; did you mean `log`?"));
     assert!(said("xyzzy = 1").starts_with("x.toml:1:1: unknown key `xyzzy` (allowed: port, host,"));
@@ -143,14 +152,29 @@ fn a_value_of_the_wrong_kind_is_told_with_what_is_allowed() {
         ("port = 65536", "x.toml:1:8: `port` must be a port, 0 to 65535, not 65536"),
         ("ssl = \"yes\"", "x.toml:1:7: `ssl` must be true or false, not \"yes\""),
         ("tls = 1", "x.toml:1:7: `tls` must be true, false or the table [tls], not 1"),
-        ("[log]\nlevel = \"loud\"", "x.toml:2:9: `level` must be \"error\" or \"warn\" or \"info\" or \"debug\" or \"trace\", not \"loud\""),
-        ("[limits]\nappend = \"50 MB\"", "x.toml:2:10: `append` must be a size, such as \"64 KiB\", \"50 MiB\" or 8192 (octets), not \"50 MB\""),
-        ("[limits]\nidle_timeout = 30", "x.toml:2:16: `idle_timeout` must be a time with its unit (ms, s, min, h, d), such as \"60 s\" or \"30 min\", not 30"),
+        (
+            "[log]\nlevel = \"loud\"",
+            "x.toml:2:9: `level` must be \"error\" or \"warn\" or \"info\" or \"debug\" or \"trace\", not \"loud\"",
+        ),
+        (
+            "[limits]\nappend = \"50 MB\"",
+            "x.toml:2:10: `append` must be a size, such as \"64 KiB\", \"50 MiB\" or 8192 (octets), not \"50 MB\"",
+        ),
+        (
+            "[limits]\nidle_timeout = 30",
+            "x.toml:2:16: `idle_timeout` must be a time with its unit (ms, s, min, h, d), such as \"60 s\" or \"30 min\", not 30",
+        ),
         ("[limits]\nconnections = -1", "x.toml:2:15: `connections` must be a number, 0 or above, not -1"),
         ("[protocol]\nplugins = \"IDLE\"", "x.toml:2:11: `plugins` must be a list of strings, not \"IDLE\""),
         ("log = 1", "x.toml:1:7: `log` must be a table, not 1"),
-        ("[[listener]]\naddress = \"143\"", "x.toml:2:11: `address` must be an address with a port, such as \"127.0.0.1:143\" or \"[::]:143\", or \"unix:/path\", not \"143\""),
-        ("[[namespace]]\ntype = \"personal\"\nprefix = \"x\"", "x.toml:3:10: `prefix` must end with the separator, '/'"),
+        (
+            "[[listener]]\naddress = \"143\"",
+            "x.toml:2:11: `address` must be an address with a port, such as \"127.0.0.1:143\" or \"[::]:143\", or \"unix:/path\", not \"143\"",
+        ),
+        (
+            "[[namespace]]\ntype = \"personal\"\nprefix = \"x\"",
+            "x.toml:3:10: `prefix` must end with the separator, '/'",
+        ),
         ("[tls]\ncertificate = \"x\"", "x.toml:1:1: [tls] has a `certificate` but no `key`"),
     ] {
         assert_eq!(said(text), want);
@@ -170,7 +194,10 @@ fn what_comes_later_names_what_will_hold_it() {
     assert_eq!(said("lmtp = \"127.0.0.1:24\""), format!("x.toml:1:1: `lmtp` {delivery}"));
     assert!(said("[[listener]]\nprotocol = \"lmtp\"\naddress = \"127.0.0.1:24\"").contains(delivery));
     assert!(said("[metrics]\naddress = \"127.0.0.1:9143\"").contains("`metrics` is not in this version yet"));
-    assert!(said("[quota]\nstorage = \"1 GiB\"").contains("`quota` is not in this version yet: it comes with QUOTA"));
+    assert!(
+        said("[quota]\nstorage = \"1 GiB\"")
+            .contains("`quota` is not in this version yet: it comes with QUOTA")
+    );
     for flags in [
         Options { smtp_port: Some(25), ..Options::default() },
         Options { lmtp: Some("x".to_owned()), ..Options::default() },
@@ -183,7 +210,9 @@ fn what_comes_later_names_what_will_hold_it() {
 fn storage_and_users_must_be_there() {
     assert!(parse("[storage]\nplugin = \"memory\"").unwrap_err().contains("[users] is missing"));
     assert!(parse("[users]\nplugin = \"static\"").unwrap_err().contains("[storage] is missing"));
-    assert!(parse("[storage]\n[users]\nplugin = \"static\"").unwrap_err().contains("[storage] needs a `plugin`"));
+    assert!(
+        parse("[storage]\n[users]\nplugin = \"static\"").unwrap_err().contains("[storage] needs a `plugin`")
+    );
 }
 
 #[test]
@@ -196,7 +225,8 @@ fn a_fixture_makes_memory_storage_and_a_user() {
 
     let config = parse_with(USERS, &fixture).unwrap();
     assert!(!config.throwaway_user);
-    let file = "[storage]\nplugin = \"memory\"\nfile = \"other.json\"\ndata = {}\n[users]\nplugin = \"static\"";
+    let file =
+        "[storage]\nplugin = \"memory\"\nfile = \"other.json\"\ndata = {}\n[users]\nplugin = \"static\"";
     let config = parse_with(file, &fixture).unwrap();
     assert_eq!(config.storage.path("file").unwrap(), Some("/x/mailbox.json".into()));
     assert_eq!(config.storage.json("data").unwrap(), None);
@@ -207,7 +237,8 @@ fn a_fixture_makes_memory_storage_and_a_user() {
 
 #[test]
 fn the_made_up_user_is_served_on_this_machine_only() {
-    let fixture = Options { storage: Some("x".into()), host: Some("0.0.0.0".to_owned()), ..Options::default() };
+    let fixture =
+        Options { storage: Some("x".into()), host: Some("0.0.0.0".to_owned()), ..Options::default() };
     let said = Config::load(&fixture, Path::new("/nonexistent")).unwrap_err();
     assert!(said[0].to_string().contains("on this machine only, not on 0.0.0.0:143"), "{}", said[0]);
     let local = Options { host: Some("::1".to_owned()), ..fixture };

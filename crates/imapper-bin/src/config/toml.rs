@@ -38,10 +38,7 @@ fn value(places: &Places<'_>, found: &DeValue<'_>, at: Position) -> Value {
         DeValue::Boolean(truth) => Kind::Boolean(*truth),
         DeValue::Datetime(date) => Kind::String(date.to_string()),
         DeValue::Array(values) => Kind::Array(
-            values
-                .iter()
-                .map(|each| value(places, each.get_ref(), places.of(each.span().start)))
-                .collect(),
+            values.iter().map(|each| value(places, each.get_ref(), places.of(each.span().start))).collect(),
         ),
         DeValue::Table(found) => Kind::Table(table(places, found, at)),
     };

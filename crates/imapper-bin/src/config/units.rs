@@ -50,18 +50,20 @@ mod tests {
         assert_eq!(size("1 GiB"), Some(1 << 30));
         assert_eq!(size("8_192"), Some(8192));
         assert_eq!(size("0"), Some(0));
-        for wrong in ["", "KiB", "64 KB", "64 kib", "-1", "1.5 MiB", "64 KiB more", "18446744073709551615 KiB"] {
+        for wrong in
+            ["", "KiB", "64 KB", "64 kib", "-1", "1.5 MiB", "64 KiB more", "18446744073709551615 KiB"]
+        {
             assert_eq!(size(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn durations() {
-        assert_eq!(duration("60 s"), Some(Duration::from_secs(60)));
-        assert_eq!(duration("30 min"), Some(Duration::from_secs(1800)));
+        assert_eq!(duration("60 s"), Some(Duration::from_mins(1)));
+        assert_eq!(duration("30 min"), Some(Duration::from_mins(30)));
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
-        assert_eq!(duration("2 h"), Some(Duration::from_secs(7200)));
-        assert_eq!(duration("7 d"), Some(Duration::from_secs(604_800)));
+        assert_eq!(duration("2 h"), Some(Duration::from_hours(2)));
+        assert_eq!(duration("7 d"), Some(Duration::from_hours(168)));
         for wrong in ["", "60", "s", "60 sec", "-1 s", "1.5 h", "99999999999999999999 s"] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn rubbish_has_no_validity() {
-        for rubbish in [&b""[..], b"\x30", b"\x30\x84\xff\xff\xff\xff", b"\x30\x89\x00", b"\x30\x02\x30\x00"] {
+        for rubbish in [&b""[..], b"\x30", b"\x30\x84\xff\xff\xff\xff", b"\x30\x89\x00", b"\x30\x02\x30\x00"]
+        {
             assert_eq!(of(rubbish), None);
         }
     }

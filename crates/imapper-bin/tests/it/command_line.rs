@@ -27,7 +27,16 @@ fn help_shows_flags_variables_and_a_sample() {
     for flag in ["-h", "--help"] {
         let ended = Folder::new().run([flag]);
         assert_eq!((ended.status, ended.err.as_str()), (0, ""), "{ended:?}");
-        for word in ["--port", "IMAP_PORT", "--ssl", "--secure", "IMAP_PLUGINS", "passwd", "[[listener]]", "plugin = \"memory\""] {
+        for word in [
+            "--port",
+            "IMAP_PORT",
+            "--ssl",
+            "--secure",
+            "IMAP_PLUGINS",
+            "passwd",
+            "[[listener]]",
+            "plugin = \"memory\"",
+        ] {
             assert!(ended.out.contains(word), "{word} is not in {}", ended.out);
         }
     }
@@ -51,7 +60,10 @@ fn the_sample_of_help_is_a_configuration() {
 fn version() {
     for flag in ["-v", "--version"] {
         let ended = Folder::new().run([flag]);
-        assert_eq!((ended.status, ended.out.as_str()), (0, concat!("imapper ", env!("CARGO_PKG_VERSION"), "\n")));
+        assert_eq!(
+            (ended.status, ended.out.as_str()),
+            (0, concat!("imapper ", env!("CARGO_PKG_VERSION"), "\n"))
+        );
     }
 }
 
@@ -70,12 +82,21 @@ fn wrong_arguments_end_with_2() {
 fn what_comes_later_is_refused_by_name() {
     let folder = Folder::new();
     folder.write("imapper.toml", USERS);
-    refused(&folder.run(["quickstart", "there"]), "`imapper quickstart` is not in this version yet: it comes with the feature `maildir`");
+    refused(
+        &folder.run(["quickstart", "there"]),
+        "`imapper quickstart` is not in this version yet: it comes with the feature `maildir`",
+    );
     refused(&folder.run(["import", "--user", "x", "a.mbox"]), "`imapper import` is not in this version yet");
     refused(&folder.run(["export", "x"]), "`imapper export` is not in this version yet");
     refused(&folder.run(["doctor"]), "`imapper doctor` is not in this version yet");
-    refused(&folder.run(["--smtpPort=1025"]), "`--smtp-port` is not in this version yet: it comes with the feature `delivery`");
-    refused(&folder.run(["--lmtp", "unix:/x"]), "`--lmtp` is not in this version yet: it comes with the feature `delivery`");
+    refused(
+        &folder.run(["--smtpPort=1025"]),
+        "`--smtp-port` is not in this version yet: it comes with the feature `delivery`",
+    );
+    refused(
+        &folder.run(["--lmtp", "unix:/x"]),
+        "`--lmtp` is not in this version yet: it comes with the feature `delivery`",
+    );
     folder.write("imapper.toml", &USERS.replace("memory", "maildir"));
     refused(&folder.run([]), "imapper.toml:2:10: storage plugin \"maildir\" is not in this build");
     refused(&folder.run([]), "the feature `maildir` will hold it");

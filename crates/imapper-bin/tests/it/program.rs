@@ -142,27 +142,36 @@ impl Lines {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Folder {
-    /// Starts a server that listens on so many addresses.
+    /// Starts a server that listens on so many TCP addresses.
     pub(crate) fn serve<const N: usize>(&self, arguments: [&str; N], listeners: usize) -> Running {
-        let mut command = self.imapper(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut out = Lines::of(child.stdout.take().unwrap());
-        let mut err = Lines::of(child.stderr.take().unwrap());
-        let mut addresses = Vec::new();
-        while addresses.len() < listeners {
-            let Some(line) = out.next() else {
-                while err.next().is_some() {}
-                panic!("it does not listen: {:#?}", err.seen);
-            };
-            if let Some(rest) = line.strip_prefix("imapper: listening on ") {
-                addresses.push(rest.split(' ').next().unwrap().parse().unwrap());
+        let mut server = self.serve_silently(arguments);
+        while server.addresses.len() < listeners {
+            if let Some(rest) = server.line().strip_prefix("imapper: listening on ") {
+                server.addresses.push(rest.split(' ').next().unwrap().parse().unwrap());
             }
         }
-        Running { child, out, err, addresses }
+        server
+    }
+
+    /// Starts a server whose first lines the caller reads.
+    pub(crate) fn serve_silently<const N: usize>(&self, arguments: [&str; N]) -> Running {
+        let mut command = self.imapper(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = Lines::of(child.stdout.take().unwrap());
+        let err = Lines::of(child.stderr.take().unwrap());
+        Running { child, out, err, addresses: Vec::new() }
     }
 }
 
 impl Running {
+    /// The next line of standard output.
+    pub(crate) fn line(&mut self) -> String {
+        self.out.next().unwrap_or_else(|| {
+            while self.err.next().is_some() {}
+            panic!("it has ended: {:#?}", self.err.seen)
+        })
+    }
+
     /// Sends a signal: `TERM`, `INT`, `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();

@@ -8,10 +8,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use crate::storage::{BodyRef, Storage};
+use crate::storage::{ByteStream, Storage};
 use crate::types::Code;
-use crate::wire::Line;
 use crate::wire::line::put_text;
+use crate::wire::{Body, Line};
 
 /// When so much is waiting, it is written.
 const WRITE_AT: usize = 32 * 1024;
@@ -128,12 +128,19 @@ impl Output {
                 return Ok(());
             }
         }
+        // A body that has gone meanwhile is noticed before its size is told.
+        let mut opened = match line.bodies().first() {
+            Some(body) => {
+                Some(self.storage.read(&body.body, body.range.clone()).await.map_err(io::Error::other)?)
+            }
+            None => None,
+        };
         self.trace('S', line.text());
         let mut from = 0;
         for body in line.bodies() {
             self.buffer.extend_from_slice(line.text().get(from..body.at).unwrap_or_default());
             from = body.at;
-            self.write_body(&body.body, body.range.clone()).await?;
+            self.write_body(body, opened.take()).await?;
         }
         self.buffer.extend_from_slice(line.text().get(from..).unwrap_or_default());
         self.buffer.extend_from_slice(b"\r\n");
@@ -142,16 +149,18 @@ impl Output {
 
     /// The literal's size has been told, so just as many octets must follow: if the storage has others, only
     /// the end of the connection is left.
-    async fn write_body(&mut self, body: &BodyRef, range: std::ops::Range<u64>) -> io::Result<()> {
+    async fn write_body(&mut self, body: &Body, opened: Option<ByteStream>) -> io::Result<()> {
         let connection = self.connection;
         let broken = move |cause: &dyn std::fmt::Display| {
             tracing::error!(connection, %cause, "a body could not be read; closing the connection");
             io::Error::other("a body could not be read")
         };
-        let mut left = range.end.saturating_sub(range.start);
-        let mut octets = match self.storage.read(body, range).await {
-            Ok(octets) => octets,
-            Err(cause) => return Err(broken(&cause)),
+        let mut left = body.range.end.saturating_sub(body.range.start);
+        let mut octets = if let Some(octets) = opened {
+            octets
+        } else {
+            let octets = self.storage.read(&body.body, body.range.clone()).await;
+            octets.map_err(|cause| broken(&cause))?
         };
         while let Some(chunk) = octets.next().await {
             let chunk = chunk.map_err(|cause| broken(&cause))?;

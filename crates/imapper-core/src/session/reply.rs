@@ -56,7 +56,7 @@ pub enum Reject {
     Bye(Option<Code>, Cow<'static, str>),
     /// The peer is gone: there is nobody to be told.
     #[error("connection lost: {0}")]
-    Gone(#[from] io::Error),
+    Gone(#[source] io::Error),
 }
 
 impl Reject {
@@ -73,6 +73,17 @@ impl Reject {
     /// A NO with a code.
     pub fn code(code: Code, text: impl Into<Cow<'static, str>>) -> Self {
         Self::No(Some(code), text.into())
+    }
+}
+
+/// What a response was to show may have gone before anything of it was sent: that is the storage's answer, and
+/// the connection is still there.
+impl From<io::Error> for Reject {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<StorageError>() {
+            Ok(error) => Self::Storage(error),
+            Err(error) => Self::Gone(error),
+        }
     }
 }
 

@@ -278,10 +278,15 @@ impl<'p> Teller<'p> {
 
     /// Sends the response, unless there is nothing in it.
     async fn close(&mut self, cx: &mut Context<'_>) -> Result<(), Reject> {
-        if let Some(line) = self.response.close() {
-            cx.send(line).await?;
+        let Some(line) = self.response.close() else { return Ok(()) };
+        match cx.send(line).await.map_err(Reject::from) {
+            // Its body has gone: the others are told all the same.
+            Err(error @ Reject::Storage(_)) => {
+                self.fail(error);
+                Ok(())
+            }
+            sent => sent,
         }
-        Ok(())
     }
 
     async fn digest(

@@ -7,6 +7,7 @@ use crate::silent::Silent;
 use crate::wrapped_list::WrappedList;
 use crate::xauth::Xauth;
 use crate::xecho::Xecho;
+use crate::xnote::Xnote;
 use crate::xsum::Xsum;
 
 async fn client(extension: impl Extension + 'static) -> Client {
@@ -69,4 +70,18 @@ async fn xecho_has_the_input_until_a_dot() {
     client.send(".\r\na3 NOOP\r\n").await;
     assert_eq!(client.line().await, "a1 OK XECHO completed");
     assert_eq!(client.line().await, "a3 OK NOOP completed");
+}
+
+#[tokio::test]
+async fn xnote_adds_a_message_that_every_session_sees() {
+    let server = server(vec![Box::new(Xnote)]);
+    let (mut client, mut other) = (Client::selected(&server).await, Client::selected(&server).await);
+    let lines = client.ok("a1 XNOTE \"buy milk\"").await;
+    assert!(lines.contains(&"* 4 EXISTS".to_owned()), "{lines:?}");
+    let lines = other.ok("b1 NOOP").await;
+    assert!(lines.contains(&"* 4 EXISTS".to_owned()), "{lines:?}");
+    let lines = other.ok("b2 FETCH 4 (RFC822.SIZE ENVELOPE)").await.concat();
+    assert!(lines.contains("RFC822.SIZE 21") && lines.contains("\"buy milk\""), "{lines}");
+    assert!(client.run("a2 XNOTE \"a\tb\"").await.concat().starts_with("a2 NO [CANNOT]"));
+    assert!(client.run("a3 XNOTE").await.concat().starts_with("a3 BAD "));
 }

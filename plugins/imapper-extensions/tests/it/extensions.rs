@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use imapper_core::Server;
-use imapper_extensions::{IdFields, Options, find, standard};
+use imapper_core::registry::{Context, Extension, Flow, InAny, Outcome, Registry, Row, Run};
+use imapper_core::session::Reply;
+use imapper_core::wire::Args;
+use imapper_extensions::{ClientId, IdFields, Options, find, standard};
 use imapper_storage_memory::Memory;
 use imapper_users_static::Static;
 use rustls::pki_types::ServerName;
@@ -95,6 +99,45 @@ async fn id_tells_what_was_configured() {
         let mut client = Client::greeted(&server, LOCAL).await;
         assert_eq!(client.ok("a1 ID (\"name\" \"x\")").await, [want]);
     }
+}
+
+/// Tells what other extensions can read of the client's ID.
+struct Xwho;
+
+impl Extension for Xwho {
+    fn name(&self) -> &'static str {
+        "XWHO"
+    }
+
+    fn install(&self, registry: &mut Registry) {
+        registry.command(Row::new("XWHO", Run::any(Self)));
+    }
+}
+
+#[async_trait]
+impl InAny for Xwho {
+    async fn run(&self, cx: &mut Context<'_>, _args: &mut Args<'_>) -> Outcome {
+        let client = cx.data.get::<ClientId>().cloned();
+        Ok(Flow::Done(Reply::text(format!("{:?}", client.map(|client| client.fields)))))
+    }
+}
+
+#[tokio::test]
+async fn the_last_id_of_a_client_stays_on_its_session() {
+    let mut extensions = by_name(&["ID"], true);
+    extensions.push(Box::new(Xwho));
+    let server = server(extensions);
+    let mut client = Client::greeted(&server, LOCAL).await;
+    assert_eq!(client.run("a1 XWHO").await, ["a1 OK None"]);
+    client.ok("a2 ID (\"name\" \"x\" \"os\" NIL)").await;
+    client.ok("a3 LOGIN testuser testpass").await;
+    assert_eq!(client.run("a4 XWHO").await, ["a4 OK Some([(\"name\", Some(\"x\")), (\"os\", None)])"]);
+    assert!(client.run("a5 ID (\"name\")").await.concat().starts_with("a5 BAD "));
+    assert!(client.run("a6 XWHO").await.concat().contains("\"x\""));
+    client.ok("a7 ID NIL").await;
+    assert_eq!(client.run("a8 XWHO").await, ["a8 OK Some([])"]);
+    let mut other = Client::greeted(&server, LOCAL).await;
+    assert_eq!(other.run("b1 XWHO").await, ["b1 OK None"]);
 }
 
 #[tokio::test]

@@ -23,5 +23,8 @@ mod xauth;
 #[path = "../../examples/xecho.rs"]
 mod xecho;
 #[allow(dead_code, unreachable_pub)]
+#[path = "../../examples/xnote.rs"]
+mod xnote;
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../examples/xsum.rs"]
 mod xsum;

@@ -36,10 +36,10 @@ pub(crate) struct Options {
     #[arg(short, long, visible_alias = "secure", value_name = "true|false", global = true)]
     #[arg(num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
     pub(crate) ssl: Option<bool>,
-    /// SMTP listener for testing; comes with the feature `delivery` [IMAP_SMTPPORT]
+    /// SMTP listener for testing; not in this version yet [IMAP_SMTPPORT]
     #[arg(long, alias = "smtpPort", value_name = "N", global = true)]
     pub(crate) smtp_port: Option<u16>,
-    /// LMTP listener for delivery; comes with the feature `delivery` [IMAP_LMTP]
+    /// LMTP listener for delivery; not in this version yet [IMAP_LMTP]
     #[arg(long, value_name = "ADDR", global = true)]
     pub(crate) lmtp: Option<String>,
     /// Write the traffic to the console, secrets masked [IMAP_DEBUG] [default: false]

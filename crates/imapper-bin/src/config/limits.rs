@@ -223,13 +223,7 @@ pub(crate) const LIMITS: &[Limit] = &[
         "20",
         "commands in a row that are BAD after login, then BYE",
     ),
-    limit(
-        "unread_output",
-        |limits| &mut limits.unread_output,
-        Unit::Size,
-        "1 MiB",
-        "output that the client has not read, then no command is taken",
-    ),
+    later("unread_output", Unit::Size, "its bound is fixed so far"),
     limit(
         "unread_output_timeout",
         |limits| &mut limits.unread_output_timeout,
@@ -237,13 +231,7 @@ pub(crate) const LIMITS: &[Limit] = &[
         "5 min",
         "how long a client may read nothing, then it is closed",
     ),
-    limit(
-        "pipelined",
-        |limits| &mut limits.pipelined,
-        Unit::Size,
-        "64 KiB",
-        "commands that are read ahead while one runs",
-    ),
+    later("pipelined", Unit::Size, "its bound is fixed so far"),
     limit(
         "login_timeout",
         |limits| &mut limits.login_timeout,

@@ -1,5 +1,11 @@
 //! Tests of the built binary.
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "in a test, also in what tests share, a panic is a failure"
+)]
+
 mod client;
 mod command_line;
 mod embedding;

@@ -54,7 +54,8 @@ impl Folder {
         let mut command = self.imapper(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // It may end without having read it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         Ended::from(child.wait_with_output().unwrap())
     }
 }

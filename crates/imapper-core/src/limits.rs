@@ -48,11 +48,12 @@ pub struct Limits {
     pub bad_commands_before_login: u32,
     /// Bad commands in a row, then BYE.
     pub bad_commands: u32,
-    /// Octets that wait to be read by the client, then no more commands are run.
+    /// Octets of answers that wait for the client to read; with more, no command is run. Above 64 KiB it makes
+    /// no difference: so much is put together before it is written.
     pub unread_output: usize,
     /// How long a client may not read, then the connection is closed.
     pub unread_output_timeout: Duration,
-    /// Octets of commands that are read ahead while one runs.
+    /// Commands of one client that are answered before their answers are written.
     pub pipelined: usize,
     /// From the greeting to a login.
     pub login_timeout: Duration,
@@ -110,7 +111,7 @@ impl Default for Limits {
             bad_commands: 20,
             unread_output: 1024 * KIB,
             unread_output_timeout: Duration::from_mins(5),
-            pipelined: 64 * KIB,
+            pipelined: 16,
             login_timeout: Duration::from_mins(1),
             tls_handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(30),

@@ -249,7 +249,7 @@ impl Server {
             Arc::clone(&parts.filters),
             parts.traffic.clone(),
             id,
-            parts.shared.limits.unread_output_timeout,
+            &parts.shared.limits,
         );
         let ticket = match ticket {
             Ok(ticket) => ticket,

@@ -57,6 +57,7 @@ impl Connection {
 
     async fn serve(&mut self, framer: &mut Framer) -> End {
         let mut heard = Instant::now();
+        let mut answered = 0;
         loop {
             framer.set_limits(self.session.frame_limits());
             let waiting = self.session.max_line();
@@ -65,10 +66,13 @@ impl Connection {
                 None => framer.next(|text| self.session.streams(text)),
             };
             let next = match frame {
-                Frame::NeedMore => match self.wait(framer, &mut heard).await {
-                    Ok(next) => next,
-                    Err(end) => return end,
-                },
+                Frame::NeedMore => {
+                    answered = 0;
+                    match self.wait(framer, &mut heard).await {
+                        Ok(next) => next,
+                        Err(end) => return end,
+                    }
+                }
                 Frame::Continue => match self.session.out().proceed(b"Ready for the literal").await {
                     Ok(()) => Next::Go,
                     Err(_) => return End::Gone,
@@ -87,6 +91,14 @@ impl Connection {
                     return End::Said;
                 }
             };
+            answered += 1;
+            if answered >= self.session.limits().pipelined {
+                // Whoever sends without reading is held back here.
+                answered = 0;
+                if self.session.out().flush().await.is_err() {
+                    return End::Gone;
+                }
+            }
             match next {
                 Next::Go => {}
                 Next::Close => return End::Said,

@@ -8,13 +8,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use crate::limits::Limits;
 use crate::storage::{ByteStream, Storage};
 use crate::types::Code;
 use crate::wire::line::put_text;
 use crate::wire::{Body, Line};
 
-/// When so much is waiting, it is written.
-const WRITE_AT: usize = 32 * 1024;
+/// When so much is waiting, it is written, whatever the limit allows: larger writes are no faster.
+const WRITE_AT: usize = 64 * 1024;
 
 /// A response before it is written.
 #[derive(Debug)]
@@ -52,20 +53,30 @@ pub struct Output {
     filters: Arc<[Arc<dyn Filter>]>,
     traffic: Option<Traffic>,
     connection: u64,
+    write_at: usize,
     timeout: Duration,
 }
 
 impl Output {
-    /// To that writer, for the connection of that number. A write that takes longer than `timeout` fails.
+    /// To that writer, for the connection of that number, within the limits.
     pub fn new(
         writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
         storage: Arc<dyn Storage>,
         filters: Arc<[Arc<dyn Filter>]>,
         traffic: Option<Traffic>,
         connection: u64,
-        timeout: Duration,
+        limits: &Limits,
     ) -> Self {
-        Self { writer: Some(writer), buffer: Vec::new(), storage, filters, traffic, connection, timeout }
+        Self {
+            writer: Some(writer),
+            buffer: Vec::new(),
+            storage,
+            filters,
+            traffic,
+            connection,
+            write_at: limits.unread_output.min(WRITE_AT),
+            timeout: limits.unread_output_timeout,
+        }
     }
 
     /// Takes the writer out, to put another transport around it. What waits must have been flushed.
@@ -144,7 +155,7 @@ impl Output {
         }
         self.buffer.extend_from_slice(line.text().get(from..).unwrap_or_default());
         self.buffer.extend_from_slice(b"\r\n");
-        if self.buffer.len() >= WRITE_AT { self.flush().await } else { Ok(()) }
+        if self.buffer.len() >= self.write_at { self.flush().await } else { Ok(()) }
     }
 
     /// The literal's size has been told, so just as many octets must follow: if the storage has others, only
@@ -166,7 +177,7 @@ impl Output {
             let chunk = chunk.map_err(|cause| broken(&cause))?;
             left =
                 left.checked_sub(chunk.len() as u64).ok_or_else(|| broken(&"it is longer than its size"))?;
-            if self.buffer.len() + chunk.len() < WRITE_AT {
+            if self.buffer.len() + chunk.len() < self.write_at {
                 self.buffer.extend_from_slice(&chunk);
             } else {
                 self.flush().await?;

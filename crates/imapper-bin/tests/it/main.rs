@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod clients;
 mod command_line;
 mod embedding;
 mod program;

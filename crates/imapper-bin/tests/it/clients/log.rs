@@ -1,5 +1,9 @@
 //! What clients that err, or that nobody wrote as a client, make the server write: never a password.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -48,15 +52,30 @@ fn commands(password: &str) -> Vec<String> {
     ]
 }
 
+/// Sends all at once; gives what comes until the server closes.
+fn talk(address: SocketAddr, octets: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.write_all(octets.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A server that has seen enough closes before it has read all: a reset.
+    if let Err(error) = socket.read_to_end(&mut answer) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{octets}");
+    }
+    String::from_utf8(answer).unwrap()
+}
+
 #[test]
 fn a_password_in_the_wrong_place() {
     let site = Site::new();
     for password in [WRONG_PASSWORD, PASSWORD] {
         for command in commands(password) {
-            let mut client = Client::connect(site.server.addresses[0]);
-            // An answer may need none of ours, or several: LOGOUT ends whatever state it is in.
-            client.tell(&format!("{command}\r\n*\r\nz1 NOOP\r\nz2 LOGOUT\r\n"));
-            assert_ne!(client.rest(), "", "{command}");
+            // `*` ends what AUTHENTICATE has begun; elsewhere it is one more error.
+            let answer = talk(site.server.addresses[0], &format!("{command}\r\n*\r\nz LOGOUT\r\n"));
+            assert!(
+                answer.contains(" BAD ") || answer.contains(" NO ") || answer.contains("* BYE"),
+                "{command}: {answer}"
+            );
         }
     }
     // So that there is traffic of a login that works.

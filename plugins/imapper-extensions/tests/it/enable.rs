@@ -1,7 +1,7 @@
 //! ENABLE with something that can be turned on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use imapper_core::registry::slots::Enabling;
 use imapper_core::registry::{Context, Extension, Registry};
@@ -10,7 +10,7 @@ use imapper_core::session::Selected;
 use crate::client::{Client, by_name, server};
 
 /// Offers X-GOOD-IDEA, and X-BAD-IDEA that can't be turned on.
-struct Ideas(Arc<AtomicBool>);
+struct Ideas(Arc<AtomicU32>);
 
 impl Extension for Ideas {
     fn name(&self) -> &'static str {
@@ -23,12 +23,12 @@ impl Extension for Ideas {
     }
 }
 
-struct Good(Arc<AtomicBool>);
+struct Good(Arc<AtomicU32>);
 
 impl Enabling for Good {
     fn enable(&self, _cx: &mut Context<'_>, _selected: Option<&mut Selected>) -> bool {
-        // Never asked twice on one session.
-        !self.0.swap(true, Ordering::Relaxed)
+        self.0.fetch_add(1, Ordering::Relaxed);
+        true
     }
 }
 
@@ -43,7 +43,7 @@ impl Enabling for Bad {
 #[tokio::test]
 async fn only_what_is_newly_on_is_told_whatever_the_order_of_installing() {
     for ideas_first in [true, false] {
-        let asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::new(AtomicU32::new(0));
         let mut extensions = by_name(&["ENABLE"], true);
         extensions.insert(usize::from(!ideas_first), Box::new(Ideas(Arc::clone(&asked))));
         let mut client = Client::logged_in(&server(extensions)).await;
@@ -54,15 +54,16 @@ async fn only_what_is_newly_on_is_told_whatever_the_order_of_installing() {
             ["* ENABLED X-GOOD-IDEA"]
         );
         assert_eq!(client.ok("a3 ENABLE X-GOOD-IDEA").await, ["* ENABLED"]);
-        assert!(asked.load(Ordering::Relaxed));
+        // What is on already is not turned on again.
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
         assert_eq!(client.capabilities().await, before);
     }
 }
 
 #[tokio::test]
 async fn without_enable_nothing_is_turned_on() {
-    let asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(AtomicU32::new(0));
     let mut client = Client::logged_in(&server(vec![Box::new(Ideas(Arc::clone(&asked)))])).await;
     assert!(client.run("a1 ENABLE X-GOOD-IDEA").await.concat().starts_with("a1 BAD "));
-    assert!(!asked.load(Ordering::Relaxed));
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
 }

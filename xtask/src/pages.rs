@@ -4,3 +4,18 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../plugins/README.md")]
 pub struct Plugins;
+
+/// `README.md`
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
+/// `docs/clients/test-server.md`
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/clients/test-server.md")]
+pub struct TestServer;
+
+/// `docs/plugins/index.md`
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugins/index.md")]
+pub struct WhereToBegin;

@@ -4,6 +4,7 @@ mod budget;
 mod circle;
 mod imports;
 mod lexer;
+mod links;
 mod manifest;
 mod references;
 mod rust;
@@ -71,6 +72,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
     words::check(tree, &mut findings);
     sockets::check(tree, &mut findings);
     references::check(tree, &mut findings);
+    links::check(tree, &mut findings);
     manifest::check(tree, &mut findings);
     findings.sort();
     findings.dedup();

@@ -229,6 +229,29 @@ fn a_place_outside_of_the_project_is_found_in_any_text() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_found() {
+    for target in ["b.md", "../a.md", "docs", "plugins/imapper-extensions/README.md#y", "#y"] {
+        let planted = Planted::clean();
+        planted.write("a.md", &format!("# A\n\n[good](#a) [bad]({target})\n"));
+        assert_one(&planted.found(), "a.md:3: ", &format!("the link to {target} leads nowhere"));
+    }
+    let planted = Planted::clean();
+    let ours = "https://github.com/imapper/imapper/blob/main";
+    planted.write("a.md", &format!("[good]({ours}/a.md)\n[bad]({ours}/b.md)\n"));
+    assert_one(&planted.found(), "a.md:2: ", "there is no b.md");
+}
+
+#[test]
+fn a_page_that_the_book_does_not_list_is_found() {
+    let planted = Planted::clean();
+    planted.write("docs/SUMMARY.md", "[A](a.md)\n");
+    planted.write("docs/a.md", "# A\n");
+    assert_eq!(planted.found(), Vec::<String>::new());
+    planted.write("docs/b/c.md", "# C\n");
+    assert_one(&planted.found(), "docs/b/c.md:1: ", "not listed in docs/SUMMARY.md");
+}
+
+#[test]
 fn a_crate_that_cannot_be_published_is_found() {
     let planted = Planted::clean();
     planted.write("crates/imapper-core/Cargo.toml", &format!("{MANIFEST}publish = false\n"));

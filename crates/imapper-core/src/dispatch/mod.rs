@@ -156,11 +156,13 @@ impl Session {
         let mut args = Args::new(text, depth);
         let tag = args.tag().map_err(|error| (None, error.into()))?;
         let tag = std::str::from_utf8(tag).map_err(|_| (None, Reject::bad("tag expected")))?;
+        // Before login a line of one word may be a password that came too early: it is not sent back as a tag.
+        let answered = (self.is_authenticated() || !args.rest().is_empty()).then_some(tag);
         let mut name = || {
             args.sp()?;
             args.word()
         };
-        let mut word = name().map_err(|error| (Some(tag), error.into()))?;
+        let mut word = name().map_err(|error| (answered, error.into()))?;
         let uid = word == "UID";
         if uid {
             word = name().map_err(|error| (Some(tag), error.into()))?;

@@ -106,7 +106,8 @@ fn commands_of_ones_own() {
     // The first session to select the mailbox is the one that sees \Recent.
     assert_eq!(curled("STORE 1 FLAGS (\\Flagged)"), "* 1 FETCH (FLAGS (\\Flagged \\Recent))\r\n");
     assert_eq!(curled("UID FETCH 1:* (UID FLAGS)"), "* 1 FETCH (UID 1 FLAGS (\\Flagged))\r\n");
-    assert_eq!(curled("COPY 1 INBOX"), "* 2 EXISTS\r\n");
+    // curl shows only responses that answer the command by name.
+    assert_eq!(curled("COPY 1 INBOX"), "");
     assert!(curled("STORE 1 +FLAGS.SILENT \\Deleted").is_empty());
     assert_eq!(curled("EXPUNGE"), "* 1 EXPUNGE\r\n");
     assert_eq!(curled("SEARCH FLAGGED"), "* SEARCH 1\r\n");

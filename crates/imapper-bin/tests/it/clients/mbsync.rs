@@ -117,17 +117,21 @@ fn three_mailboxes_both_ways_over_starttls() {
     assert!(ended.out.contains(" APPEND \"Gem&APw-se\" "), "mbsync has not uploaded");
 }
 
+/// One run on a new site.
+fn once(connection: impl Fn(&Site) -> String) {
+    let site = Site::new();
+    site.mail(&["fill"]);
+    site.synchronise(&connection(&site));
+    site.mail(&["compare", "200"]);
+    site.stop();
+}
+
 #[test]
-fn over_implicit_tls_and_in_the_clear() {
-    for is_secret in [true, false] {
-        let site = Site::new();
-        site.mail(&["fill"]);
-        let connection = match is_secret {
-            true => format!("Port {}\nSSLType IMAPS", site.tls_port()),
-            false => format!("Port {}\nSSLType None", site.plain_port()),
-        };
-        site.synchronise(&connection);
-        site.mail(&["compare", "200"]);
-        site.stop();
-    }
+fn over_implicit_tls() {
+    once(|site| format!("Port {}\nSSLType IMAPS", site.tls_port()));
+}
+
+#[test]
+fn in_the_clear() {
+    once(|site| format!("Port {}\nSSLType None", site.plain_port()));
 }

@@ -146,7 +146,7 @@ fn forms_of(password: &str) -> Vec<String> {
 }
 
 /// How long a client may take: the slowest takes seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs a client to its end. One that is not installed is a failure: nothing is left out in silence.
 #[track_caller]

@@ -118,7 +118,11 @@ async fn receive(cx: &mut Context<'_>, found: &Found, size: u64) -> Result<(Stag
     }
     let octets = upload.accept(cx.out).await?;
     let (octets, outcome) = parse_along(octets, cx.shared.limits.message);
-    let staged = cx.shared.storage.stage(&found.mbox.account, Some(size), octets).await?;
+    let staged = match cx.shared.storage.stage(&found.mbox.account, Some(size), octets).await {
+        // Not the storage's fault, and nobody is there to be told.
+        Err(_) if upload.was_cut() => return Err(Reject::Gone(std::io::ErrorKind::UnexpectedEof.into())),
+        staged => staged?,
+    };
     let Text::End(rest) = upload.text().await? else {
         return Err(Reject::bad("end of command expected after the message"));
     };

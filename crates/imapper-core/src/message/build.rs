@@ -3,10 +3,10 @@
 use super::bodystructure::Rendered;
 use super::date::Sent;
 use super::decode::decode_header_value;
-use super::digest::{Digest, ENCODINGS, HEAD, HEADER_KEPT, IS_REPLY, MAGIC, RECORD, SECTIONS};
+use super::digest::{Digest, ENCODINGS, HEAD, HEADER_KEPT, IS_REPLY, MAGIC, RECORD, SECTIONS, check};
 use super::envelope::Envelope;
 use super::node::{Kind, Node};
-use super::thread::{FNV_START, base_subject, fnv1a, message_ids, thread_key};
+use super::thread::{base_subject, message_ids, thread_key};
 
 /// Makes the digest of a parsed message. `envelope` is that of the message itself, whose node is the first.
 pub(super) fn build(
@@ -52,12 +52,6 @@ pub(super) fn build(
         sent.map(sent_bytes).unwrap_or_default(),
     ];
     assemble(flags, size, lines, &sections)
-}
-
-/// A hash of a digest's head.
-pub(super) fn check(head: &[u8]) -> u32 {
-    let hash = fnv1a(FNV_START, head);
-    u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 /// A length or an index as it is kept. [`Limits::clamped`](super::Limits) keeps them all below 4 GiB.

@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::build::check;
 use super::date::Sent;
 use super::decode::Encoding;
 use super::node::Kind;
+use super::thread::{FNV_START, fnv1a};
 
 pub(super) const MAGIC: [u8; 2] = *b"IM";
 pub(super) const SECTIONS: usize = 11;
@@ -360,4 +360,10 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     let mut wide = [0; 8];
     wide.get_mut(..N)?.copy_from_slice(bytes.get(at..at.checked_add(N)?)?);
     Some(u64::from_le_bytes(wide))
+}
+
+/// A hash of a digest's head.
+pub(super) fn check(head: &[u8]) -> u32 {
+    let hash = fnv1a(FNV_START, head);
+    u32::try_from((hash ^ (hash >> 32)) & u64::from(u32::MAX)).unwrap_or(0)
 }

@@ -25,6 +25,7 @@ mod node;
 mod parse;
 pub mod search;
 pub mod section;
+mod structure;
 mod thread;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The tree of a message's entities, and what each is by its header.
 
-use super::bodystructure::Structure;
 use super::content::Content;
 use super::decode::Encoding;
 use super::envelope::Envelope;
 use super::header::trim_end;
+use super::structure::Structure;
 
 /// What a node of the tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Node {
             _ => {}
         }
         self.charset = content.param("CHARSET").filter(|_| !content_lost);
-        self.structure = Structure::render(self, content, content_lost);
+        self.structure = Structure::render(self.kind == Kind::Multipart, &self.media, content, content_lost);
         boundary
     }
 

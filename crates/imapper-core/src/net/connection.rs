@@ -195,7 +195,7 @@ impl Connection {
                 if framer.discard() {
                     tracing::warn!(
                         connection = self.session.connection().id,
-                        "octets behind STARTTLS were thrown away"
+                        "octets that came before the TLS handshake were thrown away"
                     );
                 }
                 let config = self.tls.clone().ok_or(io::ErrorKind::Unsupported)?;

@@ -1,6 +1,9 @@
 //! A literal that goes by instead of being held in memory: the message of APPEND on its way from the socket
 //! to the storage. The command asks; whoever reads the socket answers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +43,7 @@ pub struct Upload {
     size: u64,
     waits: bool,
     taken: bool,
+    cut: Arc<AtomicBool>,
     requests: mpsc::Sender<Request>,
 }
 
@@ -47,7 +51,7 @@ impl Upload {
     /// A literal of `size` octets. Its requests come out at the other end.
     pub fn new(size: u64, waits: bool) -> (Self, mpsc::Receiver<Request>) {
         let (requests, asked) = mpsc::channel(1);
-        (Self { size, waits, taken: false, requests }, asked)
+        (Self { size, waits, taken: false, cut: Arc::default(), requests }, asked)
     }
 
     /// Its size in octets.
@@ -60,6 +64,11 @@ impl Upload {
         self.waits && !self.taken
     }
 
+    /// Whether the client hung up before all octets had come.
+    pub fn was_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
     /// Lets the client send, and gives the octets. The stream ends with an error when the client hangs up
     /// before all have come.
     pub async fn accept(&mut self, out: &mut Output) -> Result<ByteStream, Reject> {
@@ -69,17 +78,18 @@ impl Upload {
         self.taken = true;
         let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
         let _ = self.requests.send(Request::Literal(sender)).await;
-        let octets = stream::unfold((receiver, self.size), |(mut receiver, left)| async move {
+        let state = (receiver, self.size, Arc::clone(&self.cut));
+        let octets = stream::unfold(state, |(mut receiver, left, cut)| async move {
             if left == 0 {
                 return None;
             }
-            match receiver.recv().await {
-                Some(octets) => {
-                    let left = left.saturating_sub(octets.len() as u64);
-                    Some((Ok(octets), (receiver, left)))
-                }
-                None => Some((Err(StorageError::Unavailable("the client hung up".into())), (receiver, 0))),
-            }
+            let Some(octets) = receiver.recv().await else {
+                cut.store(true, Ordering::Release);
+                let error = StorageError::Unavailable("the client hung up".into());
+                return Some((Err(error), (receiver, 0, cut)));
+            };
+            let left = left.saturating_sub(octets.len() as u64);
+            Some((Ok(octets), (receiver, left, cut)))
         });
         Ok(octets.boxed())
     }

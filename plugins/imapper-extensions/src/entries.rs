@@ -3,11 +3,12 @@
 use imapper_core::registry::Extension;
 
 use crate::{
-    AuthPlain, Children, Enable, Id, IdFields, Idle, LiteralMinus, LiteralPlus, LoginDisabled, Namespace,
-    SaslIr, StartTls, Unselect,
+    AuthPlain, Children, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus, LiteralPlus, LoginDisabled,
+    Namespace, SaslIr, StartTls, UidPlus, Unselect,
 };
 use crate::{
-    auth_plain, children, enable, id, idle, literal, logindisabled, namespace, sasl_ir, starttls, unselect,
+    auth_plain, children, enable, id, idle, literal, logindisabled, namespace, sasl_ir, starttls, uidplus,
+    unselect,
 };
 
 /// What the extensions can be told.
@@ -19,6 +20,8 @@ pub struct Options {
     pub named: bool,
     /// What ID says of the server; `None` is its name and version.
     pub id: Option<IdFields>,
+    /// What a client may tell of itself by ID.
+    pub id_limits: IdLimits,
 }
 
 impl Options {
@@ -31,6 +34,13 @@ impl Options {
     #[must_use]
     pub fn id(mut self, fields: IdFields) -> Self {
         self.id = Some(fields);
+        self
+    }
+
+    /// With other bounds on what a client tells of itself by ID.
+    #[must_use]
+    pub const fn id_limits(mut self, limits: IdLimits) -> Self {
+        self.id_limits = limits;
         self
     }
 }
@@ -74,7 +84,8 @@ const ENTRIES: &[Entry] = &[
     entry("CHILDREN", &[], true, children::WORDS, |_| Box::new(Children)),
     entry("ENABLE", &[], true, enable::WORDS, |_| Box::new(Enable)),
     entry("ID", &[], true, id::WORDS, |options| {
-        Box::new(Id::new(options.id.clone().unwrap_or_else(IdFields::imapper)))
+        let fields = options.id.clone().unwrap_or_else(IdFields::imapper);
+        Box::new(Id::new(fields).limits(options.id_limits))
     }),
     entry("IDLE", &[], true, idle::WORDS, |_| Box::new(Idle)),
     entry("LITERAL+", &["LITERALPLUS"], true, literal::WORDS.split_at(1).0, |_| Box::new(LiteralPlus)),
@@ -85,6 +96,7 @@ const ENTRIES: &[Entry] = &[
     entry("NAMESPACE", &[], true, namespace::WORDS, |_| Box::new(Namespace)),
     entry("SASL-IR", &[], true, sasl_ir::WORDS, |_| Box::new(SaslIr)),
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),
+    entry("UIDPLUS", &[], true, uidplus::WORDS, |_| Box::new(UidPlus)),
     entry("UNSELECT", &[], true, unselect::WORDS, |_| Box::new(Unselect)),
 ];
 

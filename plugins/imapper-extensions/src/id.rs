@@ -70,14 +70,41 @@ pub struct ClientId {
     pub fields: Vec<(String, Option<String>)>,
 }
 
+/// What a client may tell of itself; anything more is BAD. By default what RFC 2971 §3.3 allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdLimits {
+    /// Fields.
+    pub pairs: usize,
+    /// Octets of a field's name.
+    pub key: usize,
+    /// Octets of a field's value.
+    pub value: usize,
+}
+
+impl Default for IdLimits {
+    fn default() -> Self {
+        Self { pairs: MAX_FIELDS, key: MAX_NAME, value: MAX_VALUE }
+    }
+}
+
 /// The command.
 #[derive(Clone, Debug)]
-pub struct Id(IdFields);
+pub struct Id {
+    fields: IdFields,
+    limits: IdLimits,
+}
 
 impl Id {
     /// With what the server says of itself.
-    pub const fn new(fields: IdFields) -> Self {
-        Self(fields)
+    pub fn new(fields: IdFields) -> Self {
+        Self { fields, limits: IdLimits::default() }
+    }
+
+    /// With other bounds on what a client says.
+    #[must_use]
+    pub const fn limits(mut self, limits: IdLimits) -> Self {
+        self.limits = limits;
+        self
     }
 }
 
@@ -95,17 +122,17 @@ impl Extension for Id {
 #[async_trait]
 impl InAny for Id {
     async fn run(&self, cx: &mut Context<'_>, args: &mut Args<'_>) -> Outcome {
-        let client = parse(args)?;
+        let client = parse(args, &self.limits)?;
         if !client.fields.is_empty() {
             tracing::debug!(connection = cx.connection.id, client = logged(&client), "client tells its ID");
         }
         cx.data.insert(client);
-        cx.send(&mut answer(&self.0)).await?;
+        cx.send(&mut answer(&self.fields)).await?;
         Ok(Flow::done())
     }
 }
 
-fn parse(args: &mut Args<'_>) -> Result<ClientId, Malformed> {
+fn parse(args: &mut Args<'_>, limits: &IdLimits) -> Result<ClientId, Malformed> {
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
     let mut client = ClientId::default();
     args.sp()?;
@@ -118,13 +145,13 @@ fn parse(args: &mut Args<'_>) -> Result<ClientId, Malformed> {
         if !client.fields.is_empty() {
             args.sp()?;
         }
-        if client.fields.len() == MAX_FIELDS {
-            return Err(args.malformed("there are more than 30 fields"));
+        if client.fields.len() >= limits.pairs {
+            return Err(args.malformed("there are too many fields"));
         }
         let name = args.string()?;
         args.sp()?;
         let value = args.nstring()?;
-        if name.len() > MAX_NAME || value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
+        if name.len() > limits.key || value.as_ref().is_some_and(|value| value.len() > limits.value) {
             return Err(args.malformed("the name of the field or its value is too long"));
         }
         client.fields.push((text(&name), value.map(|value| text(&value))));
@@ -163,7 +190,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<Vec<(String, Option<String>)>> {
-        parse(&mut Args::new(text.as_bytes(), 0)).ok().map(|client| client.fields)
+        read_within(text, &IdLimits::default())
+    }
+
+    fn read_within(text: &str, limits: &IdLimits) -> Option<Vec<(String, Option<String>)>> {
+        parse(&mut Args::new(text.as_bytes(), 0), limits).ok().map(|client| client.fields)
     }
 
     fn field(name: &str, value: &str) -> (String, String) {
@@ -215,6 +246,22 @@ mod tests {
         assert!(read(&one(30, 1024)).is_some());
         assert_eq!(read(&one(31, 1)), None);
         assert_eq!(read(&one(1, 1025)), None);
+    }
+
+    #[test]
+    fn limits_of_ones_own() {
+        let limits = IdLimits { pairs: 2, key: 3, value: 4 };
+        let is_read = |text: &str| read_within(text, &limits).is_some();
+        assert!(is_read(" (\"abc\" \"1234\" \"b\" NIL)"));
+        assert!(!is_read(" (\"a\" NIL \"b\" NIL \"c\" NIL)"));
+        assert!(!is_read(" (\"abcd\" NIL)"));
+        assert!(!is_read(" (\"a\" \"12345\")"));
+        let none = IdLimits { pairs: 0, ..limits };
+        assert_eq!(read_within(" ()", &none), Some(Vec::new()));
+        assert_eq!(read_within(" (\"a\" NIL)", &none), None);
+        let more = IdLimits { pairs: 31, key: 31, value: 1025 };
+        let text = format!(" (\"{}\" \"{}\"{})", "n".repeat(31), "v".repeat(1025), " \"k\" NIL".repeat(30));
+        assert_eq!(read_within(&text, &more).unwrap().len(), 31);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl InAuthenticated for Append {
         let (storage, mbox) = (Arc::clone(cx.storage()), found.mbox);
         let appended = cx.finish(async move { storage.append(&mbox, vec![message]).await }).await;
         let appended = appended.map_err(try_create)?;
-        let code = cx.done(&Done::Appended(&appended)).await?;
+        let code = cx.done(&Done::Appended(&appended, found.rights)).await?;
         Ok(Flow::Done(Reply { code, ..Reply::completed() }))
     }
 }

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use super::expunge;
 use crate::registry::{Context, Flow, InSelected, Outcome, Row, Run, Updates};
-use crate::session::{Login, Reply, Rights, Selected, State};
+use crate::session::{Login, Reject, Reply, Rights, Selected, State};
+use crate::storage::StorageError;
 use crate::types::UidSet;
 use crate::wire::Args;
 
@@ -27,7 +28,11 @@ impl InSelected for Close {
         // Nothing is removed, and nothing said, where the mailbox can only be read (RFC 3501 §6.4.2).
         let mut code = None;
         if !selected.read_only && selected.rights.contains(Rights::EXPUNGE) {
-            code = expunge::remove(cx, selected, UidSet::all()).await?;
+            code = match expunge::remove(cx, selected, UidSet::all()).await {
+                // Another session has deleted the mailbox: there is nothing left to remove.
+                Err(Reject::Storage(StorageError::NoMailbox)) => None,
+                removed => removed?,
+            };
         }
         cx.next = Some(State::Authenticated(login.clone()));
         Ok(Flow::Done(Reply { code, ..Reply::completed() }))

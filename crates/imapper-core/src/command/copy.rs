@@ -49,7 +49,7 @@ impl InSelected for Copy {
             .finish(async move { storage.copy(&from, &uids, &found.mbox, CopyMode::Copy).await })
             .await
             .map_err(try_create)?;
-        let code = cx.done(&Done::Copied(&copied, CopyMode::Copy)).await?;
+        let code = cx.done(&Done::Copied(&copied, CopyMode::Copy, found.rights)).await?;
         Ok(Flow::Done(Reply { code, ..Reply::completed() }))
     }
 }

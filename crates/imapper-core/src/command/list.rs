@@ -225,32 +225,29 @@ impl Pattern {
 
     /// Whether it matches the name.
     pub fn matches(&self, name: &str, separator: char) -> bool {
-        if name == "INBOX" {
-            let text: Vec<char> = self.text.iter().map(char::to_ascii_uppercase).collect();
-            return matches(&text, name, separator);
-        }
-        // RFC 3501 §5.1: INBOX in any case, also above other names.
-        let begins = self.text.iter().take(5).collect::<String>().eq_ignore_ascii_case("INBOX");
-        if begins && self.text.get(5) == Some(&separator) {
-            let text: Vec<char> = "INBOX".chars().chain(self.text.iter().skip(5).copied()).collect();
-            return matches(&text, name, separator);
-        }
         matches(&self.text, name, separator)
     }
 }
 
 /// Walks over the name once, with the set of places in the pattern that the name so far may have led to.
 fn matches(pattern: &[char], name: &str, separator: char) -> bool {
+    // RFC 3501 §5.1: INBOX is INBOX in any case, also above other names.
+    let is_inbox = |rest: &str| rest.is_empty() || rest.starts_with(separator);
+    let folded = if name.strip_prefix("INBOX").is_some_and(is_inbox) { "INBOX".len() } else { 0 };
     let mut here = vec![false; pattern.len() + 1];
     here[0] = true;
     skip_wildcards(pattern, &mut here);
-    for character in name.chars() {
+    for (nth, character) in name.chars().enumerate() {
         let mut next = vec![false; here.len()];
         for (at, wanted) in pattern.iter().enumerate().filter(|(at, _)| here[*at]) {
             match wanted {
                 '*' => next[at] = true,
                 '%' => next[at] = next[at] || character != separator,
-                wanted => next[at + 1] = next[at + 1] || *wanted == character,
+                wanted => {
+                    let is_same =
+                        *wanted == character || nth < folded && wanted.eq_ignore_ascii_case(&character);
+                    next[at + 1] = next[at + 1] || is_same;
+                }
             }
         }
         here = next;
@@ -292,6 +289,10 @@ mod tests {
             ("inbox", "INBOX", true),
             ("In*", "INBOX", true),
             ("inbox/%", "INBOX/a", true),
+            ("inbox*", "INBOX/a", true),
+            ("i%x/a", "INBOX/a", true),
+            ("INBOX/a", "INBOX/A", false),
+            ("inboxes", "INBOXES", false),
             ("sent", "Sent", false),
             ("", "a", false),
             ("ü%", "üb", true),

@@ -22,9 +22,6 @@ impl InAuthenticated for Select {
     }
 }
 
-/// Rights that change something; whoever has none of them gets the mailbox read-only.
-const CHANGES: Rights = Rights::ALL;
-
 pub(super) async fn open(cx: &mut Context<'_>, login: &Login, args: &mut Args<'_>, examine: bool) -> Outcome {
     args.sp()?;
     let name = args.mailbox()?;
@@ -76,7 +73,7 @@ async fn opened(
     found: Found,
     examine: bool,
 ) -> Result<Selected, StorageError> {
-    let read_only = examine || !found.rights.intersects(CHANGES);
+    let read_only = examine || !found.rights.intersects(Rights::CHANGES);
     let hub = cx.shared.hubs.open(cx.storage(), &found.mbox).await?;
     hub.refresh().await?;
     let view = View::open(hub, read_only).await?;

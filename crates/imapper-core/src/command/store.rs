@@ -132,8 +132,13 @@ async fn store(
     }
     let conflicts = if cx.uid { outcome.conflict.clone() } else { numbers(selected, &outcome.conflict) };
     let mut code = cx.done(&Done::Stored { conflicts: &conflicts, modseq: outcome.modseq }).await?;
-    // What still exists has been changed; the rest is told (RFC 2180 §4.2, RFC 5530).
-    let gone = !cx.uid && touched.union(&outcome.conflict) != all;
+    let there = touched.union(&outcome.conflict);
+    let gone = !cx.uid && there != all;
+    if gone && !silent && there.is_empty() {
+        // RFC 2180 §4.2.2: nothing was changed, and no FETCH would show it.
+        return Err(Reject::code(Code::EXPUNGEISSUED, "the messages have been removed"));
+    }
+    // What still exists has been changed; the rest is told (RFC 2180 §4.2.1 and §4.2.3, RFC 5530).
     if gone && code.is_none() {
         code = Some(Code::EXPUNGEISSUED);
     }

@@ -77,8 +77,8 @@ pub enum RegistryError {
     /// The same extension twice.
     #[error("extension {0} is there twice")]
     Twice(&'static str),
-    /// A command is wrapped that is not there.
-    #[error("{extension} wraps the command {command}, which is not there")]
+    /// A command is wrapped, or given a form with UID, that is not there.
+    #[error("{extension} changes the command {command}, which is not there")]
     NotThere {
         /// The extension.
         extension: &'static str,
@@ -128,6 +128,8 @@ pub struct Registry {
     pub(crate) commands: HashMap<&'static str, (&'static str, Row)>,
     // Who wraps which command, and how.
     wraps: Vec<(&'static str, &'static str, Wrapping)>,
+    // Who lets which command come with UID.
+    uid_forms: Vec<(&'static str, &'static str)>,
     pub(crate) filters: Vec<Arc<dyn Filter>>,
     pub(crate) enables: Words<dyn Enabling>,
     pub(crate) fetch_items: Words<dyn FetchItem>,
@@ -161,6 +163,7 @@ impl Registry {
             capabilities: Vec::new(),
             commands: HashMap::new(),
             wraps: Vec::new(),
+            uid_forms: Vec::new(),
             filters: Vec::new(),
             enables: Words::new("word to turn on"),
             fetch_items: Words::new("FETCH item"),
@@ -227,6 +230,12 @@ impl Registry {
             };
             row.run = wrap(row.run.clone());
         }
+        for (owner, command) in std::mem::take(&mut self.uid_forms) {
+            let Some((_, row)) = self.commands.get_mut(command) else {
+                return Err(RegistryError::NotThere { extension: owner, command });
+            };
+            row.uid = UidForm::Also;
+        }
         match self.error.take() {
             Some(error) => Err(error),
             None => Ok(self),
@@ -283,6 +292,12 @@ impl Registry {
     /// are installed, so that their order does not matter for whether the command is there.
     pub fn wrap(&mut self, command: &'static str, wrap: impl FnOnce(Run) -> Run + Send + Sync + 'static) {
         self.wraps.push((self.owner, command, Box::new(wrap)));
+    }
+
+    /// Lets a command come with UID before it, too. Its handler is to be wrapped for that: see
+    /// [`Context::uid`].
+    pub fn also_with_uid(&mut self, command: &'static str) {
+        self.uid_forms.push((self.owner, command));
     }
 
     /// Sees each response before it is written.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Context, Registry};
 use crate::message::Digest;
 use crate::message::search::decode_charset;
-use crate::session::{Login, Reject, Selected};
+use crate::session::{Login, Reject, Rights, Selected};
 use crate::storage::{
     Appended, Copied, CopyMode, FlagChange, MailboxInfo, ModSeqs, Row, SearchKey as Pushed, Status, Storage,
     Want,
@@ -409,10 +409,10 @@ pub trait ListReturning: Send + Sync {
 pub enum Done<'a> {
     /// SELECT or EXAMINE: the state of the mailbox has been told.
     Selected(&'a Selected, &'a Status),
-    /// APPEND.
-    Appended(&'a Appended),
-    /// COPY or MOVE.
-    Copied(&'a Copied, CopyMode),
+    /// APPEND, to a mailbox on which the user has these rights.
+    Appended(&'a Appended, Rights),
+    /// COPY or MOVE, to a mailbox on which the user has these rights.
+    Copied(&'a Copied, CopyMode, Rights),
     /// EXPUNGE or CLOSE: which messages, and the mod-sequence of their removal.
     Expunged(&'a UidSet, ModSeq),
     /// STORE: the change, and what it did; `conflicts` are numbers or UIDs, as the command was given.

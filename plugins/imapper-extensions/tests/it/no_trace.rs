@@ -28,6 +28,7 @@ const TRACES: &[(&str, State, &str, &str, &str)] = &[
     ("NAMESPACE", Authenticated, "x NAMESPACE", "* NAMESPACE ((\"\" \"/\")) NIL NIL", "x BAD"),
     ("SASL-IR", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x BAD"),
     ("STARTTLS", NotAuthenticated, "x STARTTLS", "x OK", "x BAD"),
+    ("UIDPLUS", Selected, "x UID EXPUNGE 1", "x OK", "x BAD"),
     ("UNSELECT", Selected, "x UNSELECT", "x OK", "x BAD"),
 ];
 

@@ -110,7 +110,7 @@ macro_rules! script_tests {
     };
     ($server:expr) => {
         $crate::script_tests! { @ $server;
-            auth_plain children enable id idle literal logindisabled namespace rfc3501 sasl_ir starttls unselect
+            auth_plain children enable id idle literal logindisabled namespace rfc3501 sasl_ir starttls uidplus unselect
         }
     };
 }

@@ -104,5 +104,5 @@ macro_rules! folders {
 }
 
 folders! {
-    auth_plain children enable id idle literal logindisabled namespace sasl_ir starttls unselect
+    auth_plain children enable id idle literal logindisabled namespace sasl_ir starttls uidplus unselect
 }

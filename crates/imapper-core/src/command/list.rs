@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::turn::Turn;
 use crate::registry::slots::{ListEntry, ListReturning, ListSelection};
 use crate::registry::{Context, Flow, InAuthenticated, Outcome, Row, Run};
 use crate::session::{Login, Namespace, Reject, Rights};
@@ -120,8 +121,9 @@ pub async fn tell(cx: &mut Context<'_>, word: &str, entry: &ListEntry) -> Result
 /// The mailboxes that the pattern matches, with their attributes, in order.
 pub async fn matching(cx: &Context<'_>, login: &Login, pattern: &Pattern) -> Result<Vec<ListEntry>, Reject> {
     let all = entries(cx, login, |namespace| pattern.reaches(namespace)).await?;
-    let mut matching = Vec::new();
+    let (mut matching, mut turn) = (Vec::new(), Turn::new());
     for mut entry in all {
+        turn.pause().await;
         if pattern.matches(&entry.name, entry.separator) {
             decorate(cx, &mut entry);
             matching.push(entry);

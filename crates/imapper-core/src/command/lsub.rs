@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::list::{self, Pattern};
+use super::turn::Turn;
 use crate::registry::slots::ListEntry;
 use crate::registry::{Context, Flow, InAuthenticated, Outcome, Row, Run};
 use crate::session::Login;
@@ -30,11 +31,12 @@ impl InAuthenticated for Lsub {
         for entry in list::entries(cx, login, |_| true).await? {
             there.insert(entry.name.clone(), entry);
         }
-        let mut told: BTreeMap<String, ListEntry> = BTreeMap::new();
+        let (mut told, mut turn): (BTreeMap<String, ListEntry>, _) = (BTreeMap::new(), Turn::new());
         for name in cx.storage().subscriptions(&login.identity.account).await? {
             let Some((name, separator)) = cx.shared.namespaces.from_qualified(&name, &login.identity) else {
                 continue;
             };
+            turn.pause().await;
             if pattern.matches(&name, separator) {
                 // A mailbox that is gone is still subscribed to (RFC 3501 §6.3.6).
                 let entry =

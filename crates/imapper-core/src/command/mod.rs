@@ -24,6 +24,7 @@ mod select;
 pub mod status;
 mod store;
 mod subscribe;
+mod turn;
 mod unsubscribe;
 
 use crate::registry::Registry;

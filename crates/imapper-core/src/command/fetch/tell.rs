@@ -7,6 +7,7 @@ use futures_util::TryStreamExt as _;
 
 use super::response::Response;
 use crate::command::parsed::{digest_of, read_range};
+use crate::command::turn::Turn;
 use crate::message::Digest;
 use crate::registry::slots::{FetchPlan, Fetched, Fetching};
 use crate::registry::{Context, Flow, Outcome};
@@ -87,6 +88,7 @@ struct Teller<'p> {
     failed: Option<Reject>,
     /// The mod-sequence of the last flags that were set.
     stored: Option<ModSeq>,
+    turn: Turn,
 }
 
 impl<'p> Teller<'p> {
@@ -105,6 +107,7 @@ impl<'p> Teller<'p> {
             gone: false,
             failed: None,
             stored: None,
+            turn: Turn::new(),
         }
     }
 
@@ -258,6 +261,7 @@ impl<'p> Teller<'p> {
                 self.close(cx).await?;
                 self.response.open(message.seq, message.uid);
             }
+            self.turn.pause().await;
             let Some(item) = self.items.get(at) else { continue };
             if digest.is_none() && item.wants().is_some_and(|want| want.digest) {
                 continue;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::program::Program;
 use super::text::{Pieces, Window};
 use crate::command::parsed::digest_of;
+use crate::command::turn::Turn;
 use crate::message::Digest;
 use crate::registry::slots::{Cost, Fetching, SearchTest, SearchText};
 use crate::registry::{Context, Shared};
@@ -21,8 +22,6 @@ use crate::session::{Reject, Selected};
 use crate::storage::{Row, RowStream, StorageError, Want};
 use crate::types::{Code, Seq, UidSet};
 
-/// After so much work, other sessions have their turn.
-const TURN: Duration = Duration::from_millis(10);
 /// So many tests take less than that, and the clock is not looked at between.
 const TESTS: usize = 64 * 1024;
 
@@ -80,24 +79,16 @@ struct Scratch {
     reached: Vec<bool>,
     // What each test has said of the message.
     known: Vec<Option<bool>>,
-}
-
-/// Gives way to other sessions now and then.
-struct Turn(Instant);
-
-impl Turn {
-    async fn pause(&mut self) {
-        if self.0.elapsed() >= TURN {
-            tokio::task::yield_now().await;
-            self.0 = Instant::now();
-        }
-    }
+    // In which of the message's texts each test has looked last.
+    looked: Vec<usize>,
+    // Which text it is.
+    text: usize,
 }
 
 impl Search<'_> {
     async fn run(&self) -> Result<UidSet, Reject> {
         let mut state = State::default();
-        let mut turn = Turn(Instant::now());
+        let mut turn = Turn::new();
         let told = self.selected.view.told();
         let step = u32::try_from((TESTS / self.program.len().max(1)).clamp(1, TESTS)).unwrap_or(1);
         let mut first = Seq::MIN;
@@ -219,16 +210,15 @@ impl Search<'_> {
         turn: &mut Turn,
     ) -> Result<bool, Reject> {
         let program = self.program;
-        scratch.known.clear();
-        scratch.known.resize(program.len(), None);
+        scratch.begin(program.len());
         let digest = digest_of(self.shared, &self.selected.mbox, row).await?;
         let message = &Fetching { digest: Some(&digest), ..message };
-        if let Some(found) = scratch.decide(program, message, SearchText::Nothing) {
+        if let Some(found) = scratch.decide(program, message, SearchText::Nothing, turn).await {
             return Ok(found);
         }
         if program.has(Cost::Header) {
             let header = self.header(row, &digest).await?;
-            if let Some(found) = scratch.decide(program, message, SearchText::Header(&header)) {
+            if let Some(found) = scratch.decide(program, message, SearchText::Header(&header), turn).await {
                 return Ok(found);
             }
         }
@@ -238,14 +228,14 @@ impl Search<'_> {
             let mut pieces =
                 Pieces::new(window, &digest, program.has(Cost::Text), self.longest_header(), overlap);
             while let Some(text) = pieces.next().await? {
-                if let Some(found) = scratch.decide(program, message, text) {
+                if let Some(found) = scratch.decide(program, message, text, turn).await {
                     return Ok(found);
                 }
                 turn.pause().await;
             }
         }
         // What was not found anywhere is not there.
-        let Scratch { reached, known } = scratch;
+        let Scratch { reached, known, .. } = scratch;
         Ok(program.decide(reached, |at, _, _| Some(known.get(at).copied().flatten().unwrap_or(false)))
             == Some(true))
     }
@@ -271,12 +261,52 @@ impl Search<'_> {
 }
 
 impl Scratch {
-    /// Makes the tests that can be made with this text, and that matter.
-    fn decide(&mut self, program: &Program, message: &Fetching<'_>, text: SearchText<'_>) -> Option<bool> {
-        let Self { reached, known } = self;
-        program.decide(reached, |at, key, cost| {
-            let known = known.get_mut(at)?;
-            if known.is_none() {
+    /// Another message: nothing is known of it.
+    fn begin(&mut self, tests: usize) {
+        self.known.clear();
+        self.known.resize(tests, None);
+        self.looked.clear();
+        self.looked.resize(tests, 0);
+        self.text = 0;
+    }
+
+    /// Makes the tests that can be made with this text, and that matter. A command can bring thousands, so
+    /// that others have their turn between two of them.
+    async fn decide(
+        &mut self,
+        program: &Program,
+        message: &Fetching<'_>,
+        text: SearchText<'_>,
+        turn: &mut Turn,
+    ) -> Option<bool> {
+        self.text += 1;
+        loop {
+            let (found, is_unfinished) = self.decide_in_turn(program, message, text, turn);
+            if found.is_some() || !is_unfinished {
+                return found;
+            }
+            turn.pause().await;
+        }
+    }
+
+    /// The same, as far as it goes before the turn is over; and whether there is more to be done.
+    fn decide_in_turn(
+        &mut self,
+        program: &Program,
+        message: &Fetching<'_>,
+        text: SearchText<'_>,
+        turn: &Turn,
+    ) -> (Option<bool>, bool) {
+        let mut is_unfinished = false;
+        let Self { reached, known, looked, text: number } = self;
+        let found = program.decide(reached, |at, key, cost| {
+            let (known, looked) = (known.get_mut(at)?, looked.get_mut(at)?);
+            if known.is_none() && looked != number {
+                if cost > Cost::Digest && turn.is_over() {
+                    is_unfinished = true;
+                    return None;
+                }
+                *looked = *number;
                 *known = match (cost, text) {
                     (Cost::Table | Cost::Row | Cost::Digest, _) => {
                         Some(key.test(message, SearchText::Nothing))
@@ -289,7 +319,8 @@ impl Scratch {
                 };
             }
             *known
-        })
+        });
+        (found, is_unfinished)
     }
 }
 

@@ -140,6 +140,7 @@ impl Session {
             registry: Registry::new(|registry| {
                 keys(registry);
                 registry.search_key("FAIL", Unreachable);
+                registry.search_key("SLOW", Slow);
             }),
             namespaces: Namespaces::default(),
             limits: Limits::default(),
@@ -182,6 +183,26 @@ impl SearchTest for Unreachable {
     }
     fn test(&self, _: &Fetching<'_>, _: SearchText<'_>) -> bool {
         panic!("tested without need");
+    }
+}
+
+/// A key that looks into the header for longer than a turn, and finds nothing.
+struct Slow;
+
+impl SearchKey for Slow {
+    fn parse(&self, _: &mut Args<'_>, _: &Searching<'_>) -> Result<Box<dyn SearchTest>, Reject> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl SearchTest for Slow {
+    fn cost(&self) -> Cost {
+        Cost::Header
+    }
+    fn test(&self, _: &Fetching<'_>, text: SearchText<'_>) -> bool {
+        assert!(matches!(text, SearchText::Header(_)));
+        std::thread::sleep(Duration::from_millis(11));
+        false
     }
 }
 
@@ -400,6 +421,17 @@ async fn a_search_has_its_time() {
     assert!(matches!(result, Err(Reject::No(Some(code), _)) if code == Code::LIMIT));
     let program = session.parse(b"SEEN").unwrap();
     assert!(program.run_on(&session.shared, &session.selected).await.is_ok());
+}
+
+#[tokio::test]
+async fn many_keys_on_one_message_leave_others_their_turn() {
+    let mut session = Session::new(Model::with(&[(3, &[], DAY, b"Subject: one\r\n\r\nwords\r\n")])).await;
+    let keys = format!("{}SUBJECT one", "OR SLOW ".repeat(5));
+    assert_eq!(session.find(&keys).await, uids(&[3]), "also what is tested in a later turn is found");
+    session.shared.limits.search_time = Duration::from_millis(30);
+    let program = session.parse(keys.as_bytes()).unwrap();
+    let result = program.run_on(&session.shared, &session.selected).await;
+    assert!(matches!(result, Err(Reject::No(Some(code), _)) if code == Code::LIMIT));
 }
 
 #[tokio::test]

@@ -309,19 +309,16 @@ impl Session {
                 return self.reject(tag, row.name, reject).await;
             }
             Err(reject) => {
-                if let Err(worse) = self.flush(row, uid).await {
-                    return self.reject(tag, row.name, worse).await;
-                }
-                return self.reject(tag, row.name, reject).await;
+                let flushed = self.flush(row, uid).await;
+                let next = self.reject(tag, row.name, reject).await;
+                return self.go_on(row, flushed, next).await;
             }
         };
         self.bad_commands = 0;
         if let Flow::Wait(waiting) = flow {
             return self.take_over(tag, row, uid, waiting).await;
         }
-        if let Err(reject) = self.flush(row, uid).await {
-            return self.reject(tag, row.name, reject).await;
-        }
+        let flushed = self.flush(row, uid).await;
         let (reply, next) = match flow {
             Flow::Done(reply) => (reply, Next::Go),
             Flow::Upgrade(upgrade, reply) => (reply, Next::Upgrade(upgrade)),
@@ -331,8 +328,17 @@ impl Session {
         let completed = format!("{}{} completed", if uid { "UID " } else { "" }, row.name);
         let text = if reply.text.is_empty() { completed.as_str() } else { &reply.text };
         match self.out.tagged(row.name, tag, "OK", reply.code.as_ref(), text).await {
-            Ok(()) => next,
+            Ok(()) => self.go_on(row, flushed, next).await,
             Err(_) => Next::Close,
+        }
+    }
+
+    /// The mailbox may have gone while the command was done. The client learns first what became of the
+    /// command, or it would do it again.
+    async fn go_on(&mut self, row: &Row, flushed: Result<(), Reject>, next: Next) -> Next {
+        match flushed {
+            Err(worse) if !matches!(next, Next::Close) => self.reject("*", row.name, worse).await,
+            _ => next,
         }
     }
 
@@ -372,7 +378,11 @@ impl Session {
             let _ = self.bye(None, "too many failed logins").await;
             return Next::Close;
         }
-        if is_bad { self.count_bad().await } else { Next::Go }
+        if is_bad {
+            return self.count_bad().await;
+        }
+        self.bad_commands = 0;
+        Next::Go
     }
 
     /// Whoever sends nothing but nonsense is cut off.

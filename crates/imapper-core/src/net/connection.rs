@@ -65,6 +65,7 @@ impl Connection {
                 Some(max) => framer.next_line(max),
                 None => framer.next(|text| self.session.streams(text)),
             };
+            let runs = matches!(frame, Frame::Command(_) | Frame::Streamed { .. });
             let next = match frame {
                 Frame::NeedMore => {
                     answered = 0;
@@ -91,6 +92,10 @@ impl Connection {
                     return End::Said;
                 }
             };
+            if runs {
+                // Nobody is silent while being answered, however long that takes.
+                heard = Instant::now();
+            }
             answered += 1;
             if answered >= self.session.limits().pipelined {
                 // Whoever sends without reading is held back here.
@@ -161,7 +166,13 @@ impl Connection {
             return Ok(Next::Close);
         }
         let (mut upload, asked) = Upload::new(size, waits);
-        let mut pump = Pump { reader: &mut self.reader, ended: false, stuck: limits.unread_output_timeout };
+        let mut pump = Pump {
+            reader: &mut self.reader,
+            ended: false,
+            stuck: limits.unread_output_timeout,
+            deadline: (!self.session.is_authenticated()).then(|| self.since + limits.login_timeout),
+        };
+        let mut is_lost = false;
         let next = {
             let run = self.session.command(head, Some(&mut upload));
             tokio::pin!(run);
@@ -171,9 +182,16 @@ impl Connection {
                 biased;
                 next = &mut run => next,
                 // The client is gone, or sends what can't be delimited; the command still ends in order.
-                _ = &mut pumping => run.await,
+                _ = &mut pumping => {
+                    is_lost = true;
+                    run.await
+                }
             }
         };
+        if is_lost {
+            // What comes next, if anything does, may be octets of a literal.
+            return Ok(Next::Close);
+        }
         if upload.is_held() {
             framer.refuse_literal();
         } else if !pump.ended && matches!(next, Next::Go) {
@@ -222,6 +240,8 @@ struct Pump<'a> {
     ended: bool,
     /// How long the client may send nothing.
     stuck: Duration,
+    /// When the client must have logged in.
+    deadline: Option<Instant>,
 }
 
 impl Pump<'_> {
@@ -283,7 +303,9 @@ impl Pump<'_> {
 
     async fn read(&mut self, framer: &mut Framer) -> io::Result<()> {
         framer.input().reserve(READ);
-        let read = tokio::time::timeout(self.stuck, self.reader.read_buf(framer.input()));
+        let stuck = Instant::now() + self.stuck;
+        let deadline = self.deadline.map_or(stuck, |deadline| deadline.min(stuck));
+        let read = tokio::time::timeout_at(deadline, self.reader.read_buf(framer.input()));
         match read.await.map_err(|_| io::ErrorKind::TimedOut)?? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),

@@ -8,6 +8,8 @@ mod examples;
 mod extensions;
 mod no_trace;
 mod scripts;
+mod turns;
+mod uploads;
 
 // The examples are programs; what they show is tested here.
 #[allow(dead_code, unreachable_pub)]

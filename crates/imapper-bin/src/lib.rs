@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod extensions;
 mod log;
+mod open_files;
 mod parts;
 mod plugin;
 mod run;

@@ -41,7 +41,8 @@ impl Parts {
         let shared = config.namespaces.iter().filter(|namespace| !namespace.accounts.is_empty());
         let shared =
             shared.flat_map(|namespace| namespace.accounts.iter().map(ToString::to_string)).collect();
-        let storage = builtin.open_storage(&config.storage.clone().with_shared_accounts(shared)).await;
+        let storage = config.storage.clone().with_shared_accounts(shared);
+        let storage = builtin.open_storage(&storage.with_append_limit(config.limits.core.append)).await;
         let storage = storage.map_err(|found| problems.extend(found)).ok();
         let users = builtin.open_users(&config.users).await.map_err(|found| problems.extend(found)).ok();
         let (Some(storage), Some(users), Some(certificate), true) =
@@ -68,7 +69,7 @@ impl Parts {
             .users(self.users)
             .namespaces(self.namespaces)
             .extensions(self.extensions)
-            .limits(config.limits.clone());
+            .limits(config.limits.core.clone());
         if let Some(certificate) = &self.certificate {
             builder = builder.tls(certificate.server_config().map_err(|error| wrong(error.to_string()))?);
         }
@@ -99,7 +100,8 @@ fn traffic() -> Traffic {
 
 /// What `[protocol]` tells the extensions.
 fn extension_options(config: &Config) -> Result<imapper_extensions::Options, Problem> {
-    let options = imapper_extensions::Options::new(config.protocol.plugins.is_some());
+    let options =
+        imapper_extensions::Options::new(config.protocol.plugins.is_some()).id_limits(config.limits.id);
     let Some(fields) = config.protocol.id.clone() else { return Ok(options) };
     let fields = imapper_extensions::IdFields::new(fields);
     fields.map(|fields| options.id(fields)).map_err(|error| Problem::new(format!("[protocol] `id`: {error}")))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use imapper_core::limits::Limits;
 use secrecy::SecretString;
 
 use crate::config::{Key, Kind, Position, Problem, Table, Unfit, Value, texts, unknown};
@@ -55,6 +56,7 @@ impl<E: std::error::Error> From<E> for PluginError {
 pub struct PluginConfig {
     inner: Arc<Inner>,
     shared_accounts: Vec<String>,
+    append_limit: u64,
 }
 
 struct Inner {
@@ -86,7 +88,7 @@ impl PluginConfig {
         let asked = Mutex::new(BTreeSet::from(["plugin".to_owned()]));
         let (plugin, file, base) = (plugin.to_owned(), file.to_owned(), base.to_owned());
         let inner = Arc::new(Inner { section, plugin, plugin_at, table, file, base, asked });
-        Self { inner, shared_accounts: Vec::new() }
+        Self { inner, shared_accounts: Vec::new(), append_limit: Limits::default().append }
     }
 
     /// The users of `--storage` without `[users]`: testuser, testpass, testtoken.
@@ -113,6 +115,16 @@ impl PluginConfig {
 
     pub(crate) fn with_shared_accounts(mut self, accounts: Vec<String>) -> Self {
         self.shared_accounts = accounts;
+        self
+    }
+
+    /// The octets of the largest message that a client may bring: `[limits] append`.
+    pub fn append_limit(&self) -> u64 {
+        self.append_limit
+    }
+
+    pub(crate) fn with_append_limit(mut self, octets: u64) -> Self {
+        self.append_limit = octets;
         self
     }
 

@@ -156,8 +156,15 @@ impl Server {
     }
 
     /// Tells all clients to go: what is in flight is finished, 10 s at most. `false` if that was not enough.
-    pub async fn stop(self) -> bool {
-        tokio::time::timeout(LAST_WORDS, self.core.stop()).await.is_ok()
+    pub async fn stop(mut self) -> bool {
+        let finished = async {
+            self.core.stop().await;
+            // The sockets of listeners go with them. A handle that has told its end must not be asked again.
+            if !self.accepting.is_finished() {
+                let _ = (&mut self.accepting).await;
+            }
+        };
+        tokio::time::timeout(LAST_WORDS, finished).await.is_ok()
     }
 }
 

@@ -7,6 +7,9 @@ use imapper_storage_memory::{Fixture, FixtureNamespace, Memory};
 use super::{Builtin, OpenedStorage};
 use crate::plugin::{PluginConfig, PluginError};
 
+/// The octets of all messages that are on their way in at once, where one alone may not be larger.
+const STAGED: u64 = 1024 * 1024 * 1024;
+
 pub(super) fn add(builtin: Builtin) -> Builtin {
     builtin.storage("memory", |config| async move { open(&config) })
 }
@@ -22,7 +25,8 @@ fn open(config: &PluginConfig) -> Result<OpenedStorage, PluginError> {
         (None, None) => None,
     };
     let namespaces = fixture.as_ref().map(|fixture| fixture.namespaces().iter().map(namespace).collect());
-    let mut memory = Memory::builder();
+    let largest = config.append_limit();
+    let mut memory = Memory::builder().max_message(largest).max_staged(largest.max(STAGED));
     if let Some(fixture) = fixture {
         memory = memory.fixture(fixture);
     }

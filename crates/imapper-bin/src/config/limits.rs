@@ -4,9 +4,18 @@
 use std::time::Duration;
 
 use imapper_core::limits::Limits;
+use imapper_extensions::IdLimits;
 
+use super::schema::Absent;
 use super::section::Section;
 use super::value::{Unfit, Value};
+
+/// All bounds: the core's, and those of single extensions, which it does not know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bounds {
+    pub(crate) core: Limits,
+    pub(crate) id: IdLimits,
+}
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,28 +65,28 @@ impl Bound for Duration {
 /// One limit.
 pub(crate) struct Limit {
     pub(crate) name: &'static str,
-    /// Where the server keeps it; `None` where nothing holds it yet: then it is refused rather than taken in vain.
-    place: Option<fn(&mut Limits) -> &mut dyn Bound>,
+    /// Where the server keeps it; `None` where nothing does: then it is refused rather than taken in vain.
+    place: Option<fn(&mut Bounds) -> &mut dyn Bound>,
     pub(crate) unit: Unit,
     /// The default, for the documentation; a test compares it with the server's.
     pub(crate) default: &'static str,
     pub(crate) about: &'static str,
-    /// With what it comes.
-    pub(crate) later: Option<&'static str>,
+    /// Why it can't be set.
+    pub(crate) absent: Option<Absent>,
 }
 
 const fn limit(
     name: &'static str,
-    place: fn(&mut Limits) -> &mut dyn Bound,
+    place: fn(&mut Bounds) -> &mut dyn Bound,
     unit: Unit,
     default: &'static str,
     about: &'static str,
 ) -> Limit {
-    Limit { name, place: Some(place), unit, default, about, later: None }
+    Limit { name, place: Some(place), unit, default, about, absent: None }
 }
 
-const fn later(name: &'static str, unit: Unit, with: &'static str) -> Limit {
-    Limit { name, place: None, unit, default: "", about: "", later: Some(with) }
+const fn absent(name: &'static str, unit: Unit, absent: Absent) -> Limit {
+    Limit { name, place: None, unit, default: "", about: "", absent: Some(absent) }
 }
 
 impl Limit {
@@ -90,254 +99,304 @@ impl Limit {
     }
 }
 
+const METADATA: Absent = Absent::Later("it comes with METADATA");
+
 /// All limits, in the order of the documentation.
 pub(crate) const LIMITS: &[Limit] = &[
     limit(
         "command_line_before_login",
-        |limits| &mut limits.command_line_before_login,
+        |bounds| &mut bounds.core.command_line_before_login,
         Unit::Size,
         "8 KiB",
         "a command line before login",
     ),
     limit(
         "command_line",
-        |limits| &mut limits.command_line,
+        |bounds| &mut bounds.core.command_line,
         Unit::Size,
         "64 KiB",
         "a command line after login, literals not counted",
     ),
     limit(
         "literal_before_login",
-        |limits| &mut limits.literal_before_login,
+        |bounds| &mut bounds.core.literal_before_login,
         Unit::Size,
         "4 KiB",
         "one literal before login",
     ),
     limit(
         "literals_before_login",
-        |limits| &mut limits.literals_before_login,
+        |bounds| &mut bounds.core.literals_before_login,
         Unit::Size,
         "8 KiB",
         "all literals of a command before login",
     ),
     limit(
         "literal",
-        |limits| &mut limits.literal,
+        |bounds| &mut bounds.core.literal,
         Unit::Size,
         "64 KiB",
         "one literal after login, a message of APPEND not counted",
     ),
     limit(
         "literals",
-        |limits| &mut limits.literals,
+        |bounds| &mut bounds.core.literals,
         Unit::Size,
         "1 MiB",
         "all literals of a command after login",
     ),
-    limit("literal_count", |limits| &mut limits.literal_count, Unit::Count, "1000", "literals in a command"),
+    limit(
+        "literal_count",
+        |bounds| &mut bounds.core.literal_count,
+        Unit::Count,
+        "1000",
+        "literals in a command",
+    ),
     limit(
         "append",
-        |limits| &mut limits.append,
+        |bounds| &mut bounds.core.append,
         Unit::Size,
         "50 MiB",
         "a message that APPEND brings; refused before it is sent",
     ),
     limit(
         "nesting_before_login",
-        |limits| &mut limits.nesting_before_login,
+        |bounds| &mut bounds.core.nesting_before_login,
         Unit::Count,
         "4",
         "parentheses inside parentheses before login",
     ),
     limit(
         "nesting",
-        |limits| &mut limits.nesting,
+        |bounds| &mut bounds.core.nesting,
         Unit::Count,
         "32",
         "parentheses inside parentheses after login",
     ),
-    limit("mailbox_name", |limits| &mut limits.mailbox_name, Unit::Size, "1000", "a mailbox name, decoded"),
+    limit(
+        "mailbox_name",
+        |bounds| &mut bounds.core.mailbox_name,
+        Unit::Size,
+        "1000",
+        "a mailbox name, decoded",
+    ),
     limit(
         "mailbox_levels",
-        |limits| &mut limits.mailbox_levels,
+        |bounds| &mut bounds.core.mailbox_levels,
         Unit::Count,
         "32",
         "levels of a mailbox name",
     ),
     limit(
         "mailbox_level",
-        |limits| &mut limits.mailbox_level,
+        |bounds| &mut bounds.core.mailbox_level,
         Unit::Size,
         "255",
         "one level of a mailbox name",
     ),
-    limit("keywords", |limits| &mut limits.keywords, Unit::Count, "1024", "different keywords in a mailbox"),
-    limit("keyword", |limits| &mut limits.keyword, Unit::Size, "100", "a keyword"),
+    limit(
+        "keywords",
+        |bounds| &mut bounds.core.keywords,
+        Unit::Count,
+        "1024",
+        "different keywords in a mailbox",
+    ),
+    limit("keyword", |bounds| &mut bounds.core.keyword, Unit::Size, "100", "a keyword"),
     limit(
         "mime_depth",
-        |limits| &mut limits.message.depth,
+        |bounds| &mut bounds.core.message.depth,
         Unit::Count,
         "100",
         "parts inside parts; deeper ones are not taken apart",
     ),
-    limit("mime_parts", |limits| &mut limits.message.parts, Unit::Count, "10000", "parts of a message"),
+    limit("mime_parts", |bounds| &mut bounds.core.message.parts, Unit::Count, "10000", "parts of a message"),
     limit(
         "header_field",
-        |limits| &mut limits.message.field,
+        |bounds| &mut bounds.core.message.field,
         Unit::Size,
         "1 MiB",
         "a header field that is parsed; all is served as it is",
     ),
     limit(
         "header",
-        |limits| &mut limits.message.header,
+        |bounds| &mut bounds.core.message.header,
         Unit::Size,
         "10 MiB",
         "all header fields of a message that are parsed",
     ),
     limit(
         "addresses",
-        |limits| &mut limits.message.addresses,
+        |bounds| &mut bounds.core.message.addresses,
         Unit::Count,
         "10000",
         "addresses of one field in an ENVELOPE",
     ),
     limit(
         "rfc2231_parameters",
-        |limits| &mut limits.message.parameters,
+        |bounds| &mut bounds.core.message.parameters,
         Unit::Count,
         "128",
         "parameters of a MIME field",
     ),
     limit(
         "bad_commands_before_login",
-        |limits| &mut limits.bad_commands_before_login,
+        |bounds| &mut bounds.core.bad_commands_before_login,
         Unit::Count,
         "3",
         "commands in a row that are BAD before login, then BYE",
     ),
     limit(
         "bad_commands",
-        |limits| &mut limits.bad_commands,
+        |bounds| &mut bounds.core.bad_commands,
         Unit::Count,
         "20",
         "commands in a row that are BAD after login, then BYE",
     ),
-    later("unread_output", Unit::Size, "its bound is fixed so far"),
+    limit(
+        "unread_output",
+        |bounds| &mut bounds.core.unread_output,
+        Unit::Size,
+        "1 MiB",
+        "answers that wait for the client to read; with more, its commands wait",
+    ),
     limit(
         "unread_output_timeout",
-        |limits| &mut limits.unread_output_timeout,
+        |bounds| &mut bounds.core.unread_output_timeout,
         Unit::Time,
         "5 min",
         "how long a client may read nothing, then it is closed",
     ),
-    later("pipelined", Unit::Size, "its bound is fixed so far"),
+    limit(
+        "pipelined",
+        |bounds| &mut bounds.core.pipelined,
+        Unit::Count,
+        "16",
+        "commands sent at once that are answered before the answers are written",
+    ),
     limit(
         "login_timeout",
-        |limits| &mut limits.login_timeout,
+        |bounds| &mut bounds.core.login_timeout,
         Unit::Time,
         "60 s",
         "from the connection to the login",
     ),
     limit(
         "tls_handshake_timeout",
-        |limits| &mut limits.tls_handshake_timeout,
+        |bounds| &mut bounds.core.tls_handshake_timeout,
         Unit::Time,
         "10 s",
         "for a TLS handshake",
     ),
     limit(
         "idle_timeout",
-        |limits| &mut limits.idle_timeout,
+        |bounds| &mut bounds.core.idle_timeout,
         Unit::Time,
         "30 min",
         "without a command after login, IDLE as well",
     ),
-    limit("connections", |limits| &mut limits.connections, Unit::Count, "10000", "connections open at once"),
+    limit(
+        "connections",
+        |bounds| &mut bounds.core.connections,
+        Unit::Count,
+        "10000",
+        "connections open at once",
+    ),
     limit(
         "connections_per_address",
-        |limits| &mut limits.connections_per_address,
+        |bounds| &mut bounds.core.connections_per_address,
         Unit::Count,
         "60",
         "connections of one address open at once",
     ),
     limit(
         "connections_per_minute",
-        |limits| &mut limits.connections_per_minute,
+        |bounds| &mut bounds.core.connections_per_minute,
         Unit::Count,
         "300",
         "connections of one address in a minute",
     ),
     limit(
         "sessions_per_user",
-        |limits| &mut limits.sessions_per_user,
+        |bounds| &mut bounds.core.sessions_per_user,
         Unit::Count,
         "100",
         "sessions of one user, then NO [LIMIT]",
     ),
     limit(
         "sessions_per_user_and_address",
-        |limits| &mut limits.sessions_per_user_and_address,
+        |bounds| &mut bounds.core.sessions_per_user_and_address,
         Unit::Count,
         "20",
         "sessions of one user from one address, then NO [LIMIT]",
     ),
     limit(
         "failed_logins",
-        |limits| &mut limits.failed_logins,
+        |bounds| &mut bounds.core.failed_logins,
         Unit::Count,
         "3",
         "failed logins of a connection, then BYE",
     ),
     limit(
         "failed_logins_per_minute",
-        |limits| &mut limits.failed_logins_per_minute,
+        |bounds| &mut bounds.core.failed_logins_per_minute,
         Unit::Count,
         "10",
         "failed logins of an address (IPv6: a /64) in a minute",
     ),
     limit(
         "failed_logins_per_day",
-        |limits| &mut limits.failed_logins_per_day,
+        |bounds| &mut bounds.core.failed_logins_per_day,
         Unit::Count,
         "100",
         "failed logins of an address (IPv6: a /64) in a day",
     ),
     limit(
         "failed_login_delay",
-        |limits| &mut limits.failed_login_delay,
+        |bounds| &mut bounds.core.failed_login_delay,
         Unit::Time,
         "1 s",
         "wait after a failed login; doubles with each, up to 15 s",
     ),
-    limit("search_time", |limits| &mut limits.search_time, Unit::Time, "30 s", "computing time of a SEARCH"),
-    limit("list_pattern", |limits| &mut limits.list_pattern, Unit::Size, "1000", "a pattern of LIST"),
-    later("id_pairs", Unit::Count, "the bounds of ID are fixed so far"),
-    later("id_key", Unit::Size, "the bounds of ID are fixed so far"),
-    later("id_value", Unit::Size, "the bounds of ID are fixed so far"),
-    later("metadata_value", Unit::Size, "it comes with METADATA"),
-    later("metadata_entries", Unit::Count, "it comes with METADATA"),
+    limit(
+        "search_time",
+        |bounds| &mut bounds.core.search_time,
+        Unit::Time,
+        "30 s",
+        "computing time of a SEARCH",
+    ),
+    limit("list_pattern", |bounds| &mut bounds.core.list_pattern, Unit::Size, "1000", "a pattern of LIST"),
+    limit("id_pairs", |bounds| &mut bounds.id.pairs, Unit::Count, "30", "fields that a client tells by ID"),
+    limit("id_key", |bounds| &mut bounds.id.key, Unit::Size, "30", "the name of such a field"),
+    limit("id_value", |bounds| &mut bounds.id.value, Unit::Size, "1024", "the value of such a field"),
+    absent("metadata_value", Unit::Size, METADATA),
+    absent("metadata_entries", Unit::Count, METADATA),
+    absent("literal_minus", Unit::Size, Absent::Held("RFC 7888 §5 fixes it at 4,096 octets")),
+    absent(
+        "sequence_set",
+        Unit::Size,
+        Absent::Held("a sequence set is part of a command, which `command_line` bounds"),
+    ),
 ];
 
 /// Reads `[limits]`; what it does not name has its default.
-pub(crate) fn read(section: &Section<'_>) -> Limits {
-    let mut limits = Limits::default();
+pub(crate) fn read(section: &Section<'_>) -> Bounds {
+    let mut bounds = Bounds::default();
     for limit in LIMITS {
         let value = section.read(limit.name, |value| limit.read(value));
         if let (Some(value), Some(place)) = (value, limit.place) {
-            place(&mut limits).set(value);
+            place(&mut bounds).set(value);
         }
     }
     if let Some(trusted) = section.placed_texts("trusted") {
-        limits.trusted.clear();
+        bounds.core.trusted.clear();
         for (at, text) in trusted {
             match text.parse() {
-                Ok(network) => limits.trusted.push(network),
+                Ok(network) => bounds.core.trusted.push(network),
                 Err(wanted) => section.problems().add(at, format!("`trusted`: {wanted}, not {text:?}")),
             }
         }
     }
-    limits
+    bounds
 }
 
 #[cfg(test)]
@@ -347,7 +406,7 @@ mod tests {
 
     #[test]
     fn the_documented_defaults_are_those_of_the_server() {
-        let mut limits = Limits::default();
+        let mut bounds = Bounds::default();
         for limit in LIMITS {
             let Some(place) = limit.place else { continue };
             let kind = match limit.unit {
@@ -355,21 +414,21 @@ mod tests {
                 Unit::Size | Unit::Time => Kind::String(limit.default.to_owned()),
             };
             let documented = limit.read(&Value { kind, at: Position::default() });
-            assert_eq!(documented, Ok(place(&mut limits).get()), "{}", limit.name);
+            assert_eq!(documented, Ok(place(&mut bounds).get()), "{}", limit.name);
         }
     }
 
     #[test]
     fn each_limit_has_a_place_of_its_own() {
-        let mut limits = Limits::default();
+        let mut bounds = Bounds::default();
         for (number, limit) in (1000..).zip(LIMITS) {
             if let Some(place) = limit.place {
-                place(&mut limits).set(number);
+                place(&mut bounds).set(number);
             }
         }
         for (number, limit) in (1000..).zip(LIMITS) {
             if let Some(place) = limit.place {
-                assert_eq!(place(&mut limits).get(), number, "{}", limit.name);
+                assert_eq!(place(&mut bounds).get(), number, "{}", limit.name);
             }
         }
     }

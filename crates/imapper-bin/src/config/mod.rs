@@ -24,9 +24,9 @@ pub(crate) use value::{Key, Kind, Position, Table, Unfit, Value};
 
 use crate::cli::Options;
 use crate::plugin::PluginConfig;
-use imapper_core::limits::Limits;
 use imapper_core::session::Namespace;
 
+use limits::Bounds;
 use listener::Overrides;
 use section::Section;
 
@@ -42,7 +42,7 @@ pub(crate) struct Config {
     pub(crate) throwaway_user: bool,
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) protocol: Protocol,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Bounds,
     pub(crate) log: Log,
     pub(crate) debug: bool,
 }

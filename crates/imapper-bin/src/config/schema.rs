@@ -1,9 +1,28 @@
 //! Every key of the configuration, once: what the parser knows, what `docs/configuration.md` lists and what
 //! a message about an unknown key names.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use super::limits::{LIMITS, Limit, Unit};
+
+/// Why a key that has a name can't be set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Absent {
+    /// It is not there yet: with what it comes.
+    Later(&'static str),
+    /// Something else holds it: what.
+    Held(&'static str),
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Later(with) => write!(f, "is not in this version yet: {with}"),
+            Self::Held(by) => write!(f, "can't be set: {by}"),
+        }
+    }
+}
 
 /// A key of the configuration.
 #[derive(Debug)]
@@ -19,8 +38,8 @@ pub(crate) struct Key {
     pub(crate) sample: &'static str,
     pub(crate) default: &'static str,
     pub(crate) about: &'static str,
-    /// Why it is not there yet.
-    pub(crate) later: Option<&'static str>,
+    /// Why it can't be set.
+    pub(crate) absent: Option<Absent>,
 }
 
 const fn key(
@@ -30,7 +49,7 @@ const fn key(
     default: &'static str,
     about: &'static str,
 ) -> Key {
-    Key { section, name, flag: "", variable: "", sample, default, about, later: None }
+    Key { section, name, flag: "", variable: "", sample, default, about, absent: None }
 }
 
 impl Key {
@@ -41,7 +60,7 @@ impl Key {
     }
 
     const fn later(mut self, reason: &'static str) -> Self {
-        self.later = Some(reason);
+        self.absent = Some(Absent::Later(reason));
         self
     }
 }
@@ -181,7 +200,7 @@ fn of_limit(limit: &'static Limit) -> Key {
         Unit::Size => "\"7 KiB\"",
         Unit::Time => "\"7 s\"",
     };
-    Key { later: limit.later, ..key("limits", limit.name, sample, limit.default, limit.about) }
+    Key { absent: limit.absent, ..key("limits", limit.name, sample, limit.default, limit.about) }
 }
 
 /// All keys.
@@ -213,7 +232,7 @@ mod tests {
     fn documented(section: &str) -> String {
         let mut table =
             String::from("| key | default | flag, variable | meaning |\n| --- | --- | --- | --- |\n");
-        for key in keys(section).iter().filter(|key| key.later.is_none()) {
+        for key in keys(section).iter().filter(|key| key.absent.is_none()) {
             let flag = match (key.flag, key.variable) {
                 ("", "") => String::new(),
                 (flag, variable) => format!("`{flag}`, `{variable}`"),

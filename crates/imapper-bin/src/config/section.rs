@@ -13,15 +13,15 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The table of that name; `""` is the top. Tells at once of keys that are not known, or of a later
-    /// version.
+    /// The table of that name; `""` is the top. Tells at once of keys that are not known, or can't be set.
     pub(crate) fn open(name: &'static str, table: &'a Table, problems: &'a Problems) -> Self {
-        let known: Vec<&str> = schema::keys(name).iter().map(|key| key.name).collect();
+        let allowed = schema::keys(name).iter().filter(|key| key.absent.is_none());
+        let allowed: Vec<&str> = allowed.map(|key| key.name).collect();
         for (key, _) in &table.entries {
             match schema::keys(name).iter().find(|known| known.name == key.name) {
-                None => problems.add(key.at, unknown(key, name, &known)),
-                Some(schema::Key { later: Some(reason), .. }) => {
-                    problems.add(key.at, format!("`{}` is not in this version yet: {reason}", key.name));
+                None => problems.add(key.at, unknown(key, name, &allowed)),
+                Some(schema::Key { absent: Some(why), .. }) => {
+                    problems.add(key.at, format!("`{}` {why}", key.name));
                 }
                 Some(_) => {}
             }

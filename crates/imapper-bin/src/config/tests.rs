@@ -28,7 +28,7 @@ fn a_small_file_and_its_defaults() {
     assert!(config.tls.is_none() && !config.debug && !config.throwaway_user && !config.log.json);
     assert_eq!(config.storage.plugin(), "memory");
     assert_eq!(config.namespaces.len(), 1);
-    assert_eq!(config.limits.connections, 10_000);
+    assert_eq!(config.limits.core.connections, 10_000);
     assert!(config.protocol.plugins.is_none() && config.protocol.disable.is_empty());
 }
 
@@ -70,6 +70,10 @@ fn a_whole_file() {
         append = "1 MiB"
         idle_timeout = "1 h"
         connections = 7
+        unread_output = "64 KiB"
+        pipelined = 2
+        id_pairs = 3
+        id_value = "2 KiB"
         trusted = []
         [log]
         level = "trace"
@@ -84,8 +88,10 @@ fn a_whole_file() {
     assert_eq!(config.namespaces[1].accounts, [imapper_core::storage::AccountId::from("public")]);
     assert_eq!(config.protocol.plugins.unwrap(), ["IDLE", "ID"]);
     assert_eq!(config.protocol.id.unwrap(), [("name".to_owned(), "x".to_owned())]);
-    assert_eq!((config.limits.append, config.limits.connections), (1 << 20, 7));
-    assert!(config.limits.trusted.is_empty() && config.log.json && config.debug);
+    assert_eq!((config.limits.core.append, config.limits.core.connections), (1 << 20, 7));
+    assert_eq!((config.limits.core.unread_output, config.limits.core.pipelined), (64 << 10, 2));
+    assert_eq!(config.limits.id, imapper_extensions::IdLimits { pairs: 3, key: 30, value: 2048 });
+    assert!(config.limits.core.trusted.is_empty() && config.log.json && config.debug);
 }
 
 #[test]
@@ -120,11 +126,9 @@ fn every_key_of_the_schema_is_taken() {
         let problems = parse(&text).err().unwrap_or_default();
         assert!(!problems.contains("unknown key"), "{text}: {problems}");
         assert!(!problems.contains(&format!("`{}` must be", key.name)), "{text}: {problems}");
-        assert_eq!(
-            problems.contains("is not in this version yet"),
-            key.later.is_some(),
-            "{text}: {problems}"
-        );
+        let is_refused = problems.contains(&format!("`{}` is not in this version yet", key.name))
+            || problems.contains("can't be set");
+        assert_eq!(is_refused, key.absent.is_some(), "{text}: {problems}");
     }
 }
 
@@ -204,6 +208,20 @@ fn what_comes_later_names_what_will_hold_it() {
     ] {
         assert!(parse_with(USERS, &flags).unwrap_err().contains(delivery));
     }
+}
+
+#[test]
+fn a_limit_that_something_else_holds_names_it() {
+    assert_eq!(
+        said("[limits]\nliteral_minus = 8192"),
+        "x.toml:2:1: `literal_minus` can't be set: RFC 7888 §5 fixes it at 4,096 octets"
+    );
+    assert_eq!(
+        said("[limits]\nsequence_set = \"1 KiB\""),
+        "x.toml:2:1: `sequence_set` can't be set: a sequence set is part of a command, which `command_line` bounds"
+    );
+    let unknown = said("[limits]\nxyzzy = 1");
+    assert!(unknown.contains("command_line") && !unknown.contains("literal_minus"), "{unknown}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Client {
     /// Sends a command; gives all lines up to its tagged reply.
     pub(crate) fn ask(&mut self, command: &str) -> String {
         let tag = format!("{} ", command.split(' ').next().unwrap());
-        self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        self.send(command);
         let mut answer = String::new();
         loop {
             let line = self.line();
@@ -68,6 +68,11 @@ impl Client {
                 return answer;
             }
         }
+    }
+
+    /// Sends a line.
+    pub(crate) fn send(&mut self, line: &str) {
+        self.stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
     }
 
     /// The next line; empty at the end.

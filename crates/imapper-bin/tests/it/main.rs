@@ -10,5 +10,8 @@ mod client;
 mod clients;
 mod command_line;
 mod embedding;
+mod limits;
 mod program;
 mod serving;
+mod stopping;
+mod wire_scripts;

@@ -145,26 +145,44 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Folder {
     /// Starts a server that listens on so many TCP addresses.
     pub(crate) fn serve<const N: usize>(&self, arguments: [&str; N], listeners: usize) -> Running {
-        let mut server = self.serve_silently(arguments);
-        while server.addresses.len() < listeners {
-            if let Some(rest) = server.line().strip_prefix("imapper: listening on ") {
-                server.addresses.push(rest.split(' ').next().unwrap().parse().unwrap());
-            }
-        }
-        server
+        self.serve_silently(arguments).until_listening(listeners)
     }
 
     /// Starts a server whose first lines the caller reads.
     pub(crate) fn serve_silently<const N: usize>(&self, arguments: [&str; N]) -> Running {
-        let mut command = self.imapper(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let out = Lines::of(child.stdout.take().unwrap());
-        let err = Lines::of(child.stderr.take().unwrap());
-        Running { child, out, err, addresses: Vec::new() }
+        Running::start(self.imapper(arguments))
+    }
+
+    /// Starts a server as a shell does after `ulimit` with those arguments.
+    pub(crate) fn serve_under(&self, ulimit: &str, listeners: usize) -> Running {
+        let imapper = self.imapper([]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit {ulimit} && exec \"$0\"")]).arg(imapper.get_program());
+        command.current_dir(&self.0).stdin(Stdio::null());
+        for (name, _) in imapper.get_envs() {
+            command.env_remove(name);
+        }
+        Running::start(command).until_listening(listeners)
     }
 }
 
 impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = Lines::of(child.stdout.take().unwrap());
+        let err = Lines::of(child.stderr.take().unwrap());
+        Self { child, out, err, addresses: Vec::new() }
+    }
+
+    fn until_listening(mut self, listeners: usize) -> Self {
+        while self.addresses.len() < listeners {
+            if let Some(rest) = self.line().strip_prefix("imapper: listening on ") {
+                self.addresses.push(rest.split(' ').next().unwrap().parse().unwrap());
+            }
+        }
+        self
+    }
+
     /// The next line of standard output.
     pub(crate) fn line(&mut self) -> String {
         self.out.next().unwrap_or_else(|| {

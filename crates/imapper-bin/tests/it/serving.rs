@@ -70,14 +70,6 @@ fn a_fixture_is_served_to_a_user_who_is_told_at_start() {
 }
 
 #[test]
-fn interrupt_is_a_clean_stop_too() {
-    let (folder, _) = folder();
-    let server = folder.serve([], 2);
-    server.signal("INT");
-    assert_eq!(server.ended().status, 0);
-}
-
-#[test]
 fn tls_by_starttls_and_from_the_first_byte() {
     let (folder, certificate) = folder();
     let server = folder.serve([], 2);

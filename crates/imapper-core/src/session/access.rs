@@ -40,6 +40,9 @@ impl Rights {
     /// All that concerns messages, and nothing that concerns the tree: what everybody may do in a shared
     /// mailbox.
     pub const MESSAGES: Self = Self(0b011_0011_1111);
+    /// Those that change messages. Whoever has none of them gets a mailbox read-only (RFC 4314 §5.2; each flag is
+    /// shared).
+    pub const CHANGES: Self = Self(0b011_0001_1100);
     /// All of them.
     pub const ALL: Self = Self((1 << 11) - 1);
 
@@ -108,6 +111,12 @@ impl Access for Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn to_look_is_no_change() {
+        let changes = [Rights::SEEN, Rights::WRITE, Rights::INSERT, Rights::DELETE, Rights::EXPUNGE];
+        assert_eq!(changes.into_iter().reduce(|all, right| all | right), Some(Rights::CHANGES));
+    }
 
     #[test]
     fn messages_are_not_the_tree() {

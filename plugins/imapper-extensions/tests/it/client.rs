@@ -116,6 +116,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         line.trim_end_matches("\r\n").to_owned()
     }
 
+    /// Whether nothing comes any more.
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        let more = tokio::time::timeout(TIME_LIMIT, self.stream.fill_buf()).await.expect("nothing came");
+        more.unwrap().is_empty()
+    }
+
     /// Sends a command; gives all lines up to the tagged one, a continuation request or the end.
     pub(crate) async fn run(&mut self, command: &str) -> Vec<String> {
         self.send(&format!("{command}\r\n")).await;

@@ -11,6 +11,7 @@ use imapper_extensions::{ClientId, IdFields, Options, find, standard};
 use imapper_storage_memory::Memory;
 use imapper_users_static::Static;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
 use crate::client::{Client, LOCAL, REMOTE, by_name, certificate, server};
@@ -41,6 +42,19 @@ async fn starttls_drops_what_came_behind_it_and_tells_other_capabilities() {
     assert!(after.contains(&"AUTH=PLAIN".to_owned()));
     assert!(client.run("a4 STARTTLS").await.concat().starts_with("a4 BAD "));
     client.ok("a5 LOGIN testuser testpass").await;
+}
+
+#[tokio::test]
+async fn after_starttls_nothing_is_taken_in_the_clear() {
+    let server = server(by_name(&["STARTTLS"], true));
+    let mut client = Client::greeted(&server, REMOTE).await;
+    assert!(client.run("a1 STARTTLS").await.concat().starts_with("a1 OK "));
+    let mut stream = client.into_stream();
+    stream.write_all(b"a2 LOGIN testuser testpass\r\na3 NOOP\r\n").await.unwrap();
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).await.unwrap();
+    let got = String::from_utf8_lossy(&got);
+    assert!(!got.contains("a2") && !got.contains("a3") && !got.contains("OK"), "{got}");
 }
 
 #[tokio::test]

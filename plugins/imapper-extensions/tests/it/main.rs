@@ -2,11 +2,15 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod autologout;
 mod client;
 mod enable;
 mod examples;
 mod extensions;
+mod flow_control;
 mod no_trace;
+mod read_only;
+mod registered;
 mod scripts;
 mod turns;
 mod uploads;

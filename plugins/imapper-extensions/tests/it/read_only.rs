@@ -1,0 +1,76 @@
+//! A mailbox that its reader may not change (RFC 3501 §6.3.1).
+
+use async_trait::async_trait;
+use imapper_core::registry::{Extension, Registry};
+use imapper_core::session::{Access, Place, Rights};
+use imapper_core::storage::{MailboxId, Result, Storage};
+use imapper_core::users::Identity;
+
+use crate::client::{Client, server};
+
+/// Gives everybody these rights, everywhere.
+struct Grant(Rights);
+
+impl Extension for Grant {
+    fn name(&self) -> &'static str {
+        "X-GRANT"
+    }
+
+    fn install(&self, registry: &mut Registry) {
+        registry.access(Self(self.0));
+    }
+}
+
+#[async_trait]
+impl Access for Grant {
+    async fn rights(
+        &self,
+        _storage: &dyn Storage,
+        _identity: &Identity,
+        _place: &Place,
+        _id: Option<&MailboxId>,
+    ) -> Result<Rights> {
+        Ok(self.0)
+    }
+}
+
+const LOOK: Rights = Rights::LOOKUP;
+
+async fn client(rights: Rights) -> Client {
+    Client::logged_in(&server(vec![Box::new(Grant(rights))])).await
+}
+
+#[tokio::test]
+async fn who_may_only_read_gets_the_mailbox_read_only() {
+    let mut client = client(LOOK | Rights::READ).await;
+    let mut lines = client.run("a1 SELECT INBOX").await;
+    assert!(lines.pop().unwrap().starts_with("a1 OK [READ-ONLY] "));
+    assert!(lines.iter().any(|line| line.starts_with("* OK [PERMANENTFLAGS ()]")), "{lines:?}");
+    for command in ["a2 STORE 1 +FLAGS (\\Seen)", "a3 EXPUNGE"] {
+        let answer = client.run(command).await.pop().unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some("NO"), "{answer}");
+    }
+    // The second message is \Deleted, and stays; the first is read, and not marked so.
+    client.ok("a4 FETCH 1 BODY[TEXT]").await;
+    client.ok("a5 CLOSE").await;
+    let status = client.ok("a6 STATUS INBOX (MESSAGES UNSEEN)").await;
+    assert_eq!(status, ["* STATUS INBOX (MESSAGES 3 UNSEEN 3)"]);
+}
+
+#[tokio::test]
+async fn one_right_to_change_something_is_enough() {
+    for right in [Rights::SEEN, Rights::WRITE, Rights::DELETE, Rights::INSERT, Rights::EXPUNGE] {
+        let mut client = client(LOOK | Rights::READ | right).await;
+        let answer = client.run("a1 SELECT INBOX").await.pop().unwrap();
+        assert!(answer.starts_with("a1 OK [READ-WRITE] "), "{right:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_can_not_select() {
+    let mut client = client(LOOK | Rights::INSERT).await;
+    for command in ["a1 SELECT INBOX", "a2 EXAMINE INBOX"] {
+        let answer = client.run(command).await.concat();
+        assert_eq!(answer.split(' ').nth(1), Some("NO"), "{answer}");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::run::{cargo, output, run};
-use crate::{Result, docs, test, tidy, tools};
+use crate::{Result, docs, fuzz, rfc, test, tidy, tools};
 
 /// Runs the steps. `long`: with the large counts of rounds and cases.
 pub(crate) fn ci(long: bool) -> Result {
@@ -16,12 +16,15 @@ pub(crate) fn ci(long: bool) -> Result {
         ("format", &|| run(cargo(&["fmt", "--all", "--", "--check"]))),
         ("clippy", &clippy),
         ("tidy", &tidy::tidy),
+        ("requirements of the RFCs", &|| rfc::rfc(&["--check"])),
         ("doc tests", &test::doc_tests),
         ("tests", &|| test::tests(long)),
         ("licences, bans and sources", &deny),
         ("documentation", &docs::docs),
         ("each feature alone", &features),
     ];
+    let fuzzing: (&str, &dyn Fn() -> Result) = ("fuzzing, a minute for each target", &|| fuzz::fuzz(&[]));
+    let steps: Vec<_> = steps.iter().chain(long.then_some(&fuzzing)).collect();
     for (number, (name, step)) in steps.iter().enumerate() {
         println!("\n=== {}/{} {name}", number.saturating_add(1), steps.len());
         let begin = Instant::now();

@@ -2,6 +2,8 @@
 
 mod ci;
 mod docs;
+mod fuzz;
+mod rfc;
 mod run;
 mod test;
 mod tidy;
@@ -18,7 +20,12 @@ usage: cargo xtask TASK
   ci [--long]   everything a change must pass; --long with the large counts of rounds and cases
   test [ARGS]   all tests and doc tests; with ARGS only `cargo nextest run ARGS`
   tidy          the rules of this workspace that neither rustc nor clippy knows
-  docs          the API documentation, where a warning is an error";
+  docs          the API documentation, where a warning is an error
+  fuzz [--seconds N] [TARGET…]
+                libFuzzer on each target of fuzz/, a minute each
+  rfc [-v] [--check]
+                what of the RFCs is covered, excepted and open; writes the page of the book, or checks it;
+                -v lists what is open";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +36,8 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::test(rest),
         ["tidy"] => tidy::tidy(),
         ["docs"] => docs::docs(),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        ["rfc", rest @ ..] => rfc::rfc(rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

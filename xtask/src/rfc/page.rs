@@ -28,11 +28,12 @@ pub(super) fn table(coverage: &Coverage) -> String {
     let mut text = String::from("            MUST                      SHOULD\n");
     text.push_str("RFC         covered excepted open     covered excepted open\n");
     for (rfc, of) in &coverage.register.scope {
-        let [must, should] = [Level::Must, Level::Should].map(|level| count(coverage, *rfc, level));
-        let mark = if of.required { "required" } else { "" };
-        let [a, b, c] = must;
-        let [d, e, f] = should;
-        let line = format!("{rfc:<11} {a:>7} {b:>8} {c:>4}     {d:>7} {e:>8} {f:>4}  {mark}");
+        let mut line = format!("{rfc:<11}");
+        for level in [Level::Must, Level::Should] {
+            let [covered, excepted, open] = count(coverage, *rfc, level);
+            let _ = write!(line, " {covered:>7} {excepted:>8} {open:>4}    ");
+        }
+        line.push_str(if of.required { " required" } else { "" });
         text.push_str(line.trim_end());
         text.push('\n');
     }

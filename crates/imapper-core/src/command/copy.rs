@@ -39,8 +39,7 @@ impl InSelected for Copy {
             return Ok(Flow::done());
         }
         selected.view.hub().refresh().await?;
-        if !cx.uid && selected.view.hub().table().count(&uids) as usize as u64 != uids_known(selected, &uids)
-        {
+        if !cx.uid && selected.view.hub().table().count(&uids) != selected.view.told().count(&uids) {
             // All or nothing (RFC 3501 §6.4.7), and some are gone (RFC 2180 §4.4.1).
             return Err(Reject::code(Code::EXPUNGEISSUED, "some of the messages have been removed"));
         }
@@ -52,10 +51,6 @@ impl InSelected for Copy {
         let code = cx.done(&Done::Copied(&copied, CopyMode::Copy, found.rights)).await?;
         Ok(Flow::Done(Reply { code, ..Reply::completed() }))
     }
-}
-
-fn uids_known(selected: &Selected, uids: &UidSet) -> u64 {
-    u64::from(selected.view.told().count(uids))
 }
 
 /// The messages of a command's set: by UID, or by number.

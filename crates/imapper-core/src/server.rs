@@ -211,7 +211,8 @@ impl Server {
     ) {
         let (reader, writer) = tokio::io::split(stream);
         let (reader, writer): (Reader, Writer) = (Box::new(reader), Box::new(writer));
-        self.handle(reader, writer, peer, mode).await;
+        // Counted as those from listeners are, so that a stop waits for it.
+        self.0.tracker.track_future(self.handle(reader, writer, peer, mode)).await;
     }
 
     /// Tells all sessions to end: what is in flight is finished, then BYE. Resolves when the last one has

@@ -33,21 +33,19 @@ pub fn run(input: &[u8]) {
     }
     let mut told = lines.iter().filter_map(|line| line.strip_prefix(b"* 1 FETCH ("));
     let first = told.next().unwrap_or_else(|| panic!("nothing told: {}", answers.escape_ascii()));
-    if let Some(partial) = lone_section(items) {
-        compare(message, first, partial);
+    let head = items.to_ascii_uppercase();
+    if head.starts_with(b"BODY[") || head.starts_with(b"BODY.PEEK[") {
+        // No list: it is the only item, and ends in its partial if it has one.
+        compare(message, first, partial(items));
     }
 }
 
-/// Whether the items are one `BODY[…]`; then its partial as the client wrote it.
-fn lone_section(items: &[u8]) -> Option<Option<(u64, u64)>> {
-    let head = items.to_ascii_uppercase();
-    if !(head.starts_with(b"BODY[") || head.starts_with(b"BODY.PEEK[")) {
-        return None;
-    }
-    let Some(inside) = items.strip_suffix(b">") else { return Some(None) };
+/// `<origin.count>` at the end, as the client wrote it.
+fn partial(items: &[u8]) -> Option<(u64, u64)> {
+    let inside = items.strip_suffix(b">")?;
     let open = inside.iter().rposition(|byte| *byte == b'<')?;
     let (origin, count) = std::str::from_utf8(&inside[open + 1..]).ok()?.split_once('.')?;
-    Some(Some((origin.parse().ok()?, count.parse().ok()?)))
+    Some((origin.parse().ok()?, count.parse().ok()?))
 }
 
 /// The value that was told, against the octets of the message.

@@ -12,7 +12,7 @@ const MESSAGES: [&[u8]; 4] = [
     b"From: Anna <a@example.org>\r\nSubject: =?utf-8?q?J=C3=B6rg?=\r\nDate: Wed, 17 Jul 1996 02:23:25 -0700\r\n\r\nHello World\r\n",
     b"To: b@example.org, \"C (d\" <c@d>\r\nX-List: yes\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
         --b\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nx\r\n--b--\r\n",
-    b"",
+    b"x",
     b"Subject\r\n\r\n\xff",
 ];
 

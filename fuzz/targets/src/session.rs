@@ -22,7 +22,7 @@ pub fn run(input: &[u8]) {
     let mut script = Vec::new();
     if state % 4 > 0 {
         script.extend_from_slice(b"l LOGIN user pass\r\n");
-        append(&mut script, &[MESSAGE, b"", b"\r\nx"]);
+        append(&mut script, &[MESSAGE, b"\0", b"\r\nx"]);
     }
     if state % 4 > 1 {
         script.extend_from_slice(b"s SELECT INBOX\r\n");

@@ -199,7 +199,7 @@ impl Storage for Memory {
         Ok(())
     }
 
-    async fn claim_recent(&self, mbox: &Mbox) -> Result<Option<Uid>> {
+    async fn claim_recent(&self, mbox: &Mbox) -> Result<Option<(Uid, Uid)>> {
         Ok(self.account(&mbox.account)?.write().mailbox_mut(&mbox.id)?.claim_recent())
     }
 

@@ -411,6 +411,8 @@ pub(super) mod tests {
         modseq: ModSeq,
         unclaimed: Uid,
         mute: bool,
+        // Right behind the next claim a message comes, and another session claims it.
+        pub(in crate::session) overtake: bool,
         page: usize,
         fail: Option<StorageError>,
     }
@@ -434,6 +436,7 @@ pub(super) mod tests {
                 modseq: ModSeq::ZERO,
                 unclaimed: Uid::MIN,
                 mute: false,
+                overtake: false,
                 page: 2,
                 fail: None,
             };
@@ -633,12 +636,19 @@ pub(super) mod tests {
             .boxed()
         }
 
-        async fn claim_recent(&self, _: &Mbox) -> Result<Option<Uid>> {
+        async fn claim_recent(&self, _: &Mbox) -> Result<Option<(Uid, Uid)>> {
             self.claims.fetch_add(1, Ordering::SeqCst);
             let mut truth = lock(&self.truth);
             let first = truth.status().first_recent;
+            let claimed = first.zip(truth.rows.keys().next_back().copied());
             truth.unclaimed = truth.uid_next;
-            Ok(first)
+            if std::mem::take(&mut truth.overtake) {
+                drop(truth);
+                self.add(Flags::default());
+                truth = lock(&self.truth);
+                truth.unclaimed = truth.uid_next;
+            }
+            Ok(claimed)
         }
     }
 

@@ -20,6 +20,9 @@ pub enum Removals {
     Hold,
 }
 
+/// How often a session tries to claim what comes while it claims.
+const CLAIMS: usize = 4;
+
 /// Something to tell the client. A list of them is right when the client applies one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
@@ -206,30 +209,32 @@ impl View {
     /// Makes the messages recent in this session that no session was told of yet. Called before
     /// [`View::sync`]; asks the storage only if there can be such a message.
     pub async fn claim(&mut self) -> Result<()> {
-        let last = self.hub.table().last_uid();
         let (storage, mbox) = (Arc::clone(self.hub.storage()), self.hub.mbox().clone());
         if self.read_only {
-            if last > self.top {
+            if self.hub.table().last_uid() > self.top {
                 let status = storage.status(&mbox.account, std::slice::from_ref(&mbox.id)).await?;
-                self.mark_recent(status.first().and_then(|status| status.first_recent));
+                let first = status.first().and_then(|status| status.first_recent);
+                if let Some((first, last)) = first.zip(self.hub.table().last_uid()) {
+                    self.recent.insert_range(first, last);
+                }
             }
             return Ok(());
         }
-        if !self.hub.is_unclaimed(last) {
-            return Ok(());
+        // More may come meanwhile, and the client is told of it: so it is claimed before.
+        for _ in 0..CLAIMS {
+            let last = self.hub.table().last_uid();
+            if !self.hub.is_unclaimed(last) {
+                break;
+            }
+            let claimed = storage.claim_recent(&mbox).await?;
+            self.hub.note_claimed(last.max(claimed.map(|(_, last)| last)));
+            if let Some((first, last)) = claimed {
+                self.recent.insert_range(first, last);
+                // The claim goes up to the last message that the storage had, which the hub may not know yet.
+                self.hub.refresh().await?;
+            }
         }
-        let from = storage.claim_recent(&mbox).await?;
-        self.hub.note_claimed(last);
-        // The claim goes up to the last message that the storage has, which the hub may not know yet.
-        let refreshed = if from.is_some() { self.hub.refresh().await } else { Ok(()) };
-        self.mark_recent(from);
-        refreshed
-    }
-
-    fn mark_recent(&mut self, from: Option<Uid>) {
-        if let (Some(from), Some(last)) = (from, self.hub.table().last_uid()) {
-            self.recent.insert_range(from, last);
-        }
+        Ok(())
     }
 
     /// What STORE .SILENT does to what the client knows (RFC 9051 §6.4.6): it reckons with its own change, and
@@ -545,6 +550,15 @@ mod tests {
         model.add_all(1);
         b.claim().await.unwrap();
         assert_eq!(b.sync(Removals::Tell), [Update::Exists(8), Update::Recent(4)]);
+        // What comes after the claim, and is claimed by another before the hub is refreshed, is the other's.
+        model.add_all(1);
+        hub.refresh().await.unwrap();
+        model.truth.lock().unwrap().overtake = true;
+        a.claim().await.unwrap();
+        assert!(a.is_recent(uid(9)) && !a.is_recent(uid(10)));
+        model.remove(&uids(&[9, 10]));
+        hub.refresh().await.unwrap();
+        assert_eq!(b.sync(Removals::Tell), []);
         model.claim_recent(&mbox()).await.unwrap();
         model.remove(&uids(&[4, 7]));
         hub.refresh().await.unwrap();

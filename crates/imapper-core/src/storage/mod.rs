@@ -192,9 +192,10 @@ pub trait Storage: Send + Sync + 'static {
         Ok(())
     }
 
-    /// `\Recent` (RFC 3501 §2.3.2): gives the first UID that no session was told as recent, and moves the
-    /// mark behind the last message. Two sessions never get the same message. `None`: no message is.
-    async fn claim_recent(&self, _mbox: &Mbox) -> Result<Option<Uid>> {
+    /// `\Recent` (RFC 3501 §2.3.2): gives the first UID that no session was told as recent and that of the last
+    /// message, and moves the mark behind that, in one step: two sessions never get the same message. `None`: no
+    /// message is.
+    async fn claim_recent(&self, _mbox: &Mbox) -> Result<Option<(Uid, Uid)>> {
         Ok(None)
     }
 

@@ -140,12 +140,13 @@ impl Storage for Model {
         })
     }
 
-    async fn claim_recent(&self, mbox: &Mbox) -> Result<Option<Uid>> {
+    async fn claim_recent(&self, mbox: &Mbox) -> Result<Option<(Uid, Uid)>> {
         self.change(|world| {
             let mailbox = world.mailbox(mbox)?;
-            let first = mailbox.status().first_recent;
+            let last = mailbox.messages.iter().map(|message| message.uid).max();
+            let claimed = mailbox.status().first_recent.zip(last);
             mailbox.recent_from = mailbox.uid_next;
-            Ok(first)
+            Ok(claimed)
         })
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use imapper_core::storage::{
-    AccountId, CopyMode, FlagChange, FlagOp, MailboxId, Mbox, ModSeqs, NewMessage, Result, Row, Staged, Storage,
-    StorageError, Stored, TreeOp, Want,
+    AccountId, CopyMode, FlagChange, FlagOp, MailboxId, Mbox, ModSeqs, NewMessage, Result, Row, Staged,
+    Storage, StorageError, Stored, TreeOp, Want,
 };
 use imapper_core::types::{Flags, InternalDate, Keyword, ModSeq, SystemFlags, Uid, UidSet};
 
@@ -137,7 +137,8 @@ impl Side {
         let flags = Flags::new(SystemFlags::from_bits(flags), words.map(|word| Keyword::new(word)));
         let text = format!("Subject: {}\r\n\r\n{word}\r\n", flags.system.bits());
         let octets = Bytes::from(text.into_bytes());
-        let staged: Staged = self.storage.stage(&self.account, None, stream::iter([Ok(octets)]).boxed()).await?;
+        let staged: Staged =
+            self.storage.stage(&self.account, None, stream::iter([Ok(octets)]).boxed()).await?;
         let offset_minutes = i16::try_from(word).unwrap_or_default() * 15;
         let date = InternalDate { seconds: 1_000_000 + i64::from(offset_minutes), offset_minutes };
         Ok(NewMessage::new(staged, flags, date))
@@ -187,8 +188,9 @@ impl Side {
             Call::ClaimRecent(at) => {
                 let mbox = self.mbox(*at);
                 let uids = self.uids(&mbox).await;
-                let first = self.storage.claim_recent(&mbox).await?.filter(|_| self.recent);
-                Ok(format!("{:?}", first.map(|first| uids.iter().position(|uid| *uid == first))))
+                let claimed = self.storage.claim_recent(&mbox).await?.filter(|_| self.recent);
+                let place = |wanted| uids.iter().position(|uid| *uid == wanted);
+                Ok(format!("{:?}", claimed.map(|(first, last)| (place(first), place(last)))))
             }
             _ => self.change(call).await,
         }
@@ -241,7 +243,10 @@ impl Side {
             Call::Expunge(at, places, only_deleted) => {
                 let mbox = self.mbox(*at);
                 let (all, uids) = (self.uids(&mbox).await, self.chosen(&mbox, places).await);
-                Ok(format!("{:?}", at_places(&self.storage.expunge(&mbox, &uids, *only_deleted).await?.0, &all)))
+                Ok(format!(
+                    "{:?}",
+                    at_places(&self.storage.expunge(&mbox, &uids, *only_deleted).await?.0, &all)
+                ))
             }
             Call::Copy(from, places, to, mode) => {
                 let (from, to) = (self.mbox(*from), self.mbox(*to));
@@ -265,7 +270,10 @@ impl Side {
             let status = self.storage.snapshot(&mbox).await?.status;
             let counts = (status.messages, status.unseen, status.deleted, status.size);
             let recent = self.recent.then_some(status.recent);
-            told += &format!("\n{} (made as number {place:?}): {counts:?} recent {recent:?}", info.name);
+            told.extend([format!(
+                "\n{} (made as number {place:?}): {counts:?} recent {recent:?}",
+                info.name
+            )]);
             let rows: Vec<Row> =
                 self.storage.rows(&mbox, &UidSet::all(), Want::ALL).await?.try_concat().await?;
             for row in rows {
@@ -274,7 +282,11 @@ impl Side {
                 let Some(body) = row.body else { continue };
                 let text: Vec<Bytes> = self.storage.read(&body, 0..u64::MAX).await?.try_collect().await?;
                 let text = String::from_utf8_lossy(&text.concat()).replace("\r\n", "|");
-                told += &format!("\n  {} {words:?} {} {text}", row.flags.system.bits(), row.internal_date);
+                told.extend([format!(
+                    "\n  {} {words:?} {} {text}",
+                    row.flags.system.bits(),
+                    row.internal_date
+                )]);
             }
         }
         let mut subscriptions = self.storage.subscriptions(&self.account).await?;

@@ -171,12 +171,13 @@ impl Mailbox {
         uids.ranges().flat_map(|(first, last)| self.messages.range(first..=last)).map(|(uid, m)| (*uid, m))
     }
 
-    /// Gives the first UID that is recent, and moves the mark behind the last message (RFC 3501 §2.3.2).
-    pub(crate) fn claim_recent(&mut self) -> Option<Uid> {
-        let first = self.status().first_recent;
+    /// Gives the first UID that is recent and the last, and moves the mark behind that (RFC 3501 §2.3.2).
+    pub(crate) fn claim_recent(&mut self) -> Option<(Uid, Uid)> {
+        let last = self.messages.keys().next_back().copied();
+        let claimed = self.status().first_recent.zip(last);
         self.recent_from = self.uid_next;
         self.recent = 0;
-        first
+        claimed
     }
 
     /// Lets keywords in: makes new ones known, up to the bound. Changes nothing when it fails.

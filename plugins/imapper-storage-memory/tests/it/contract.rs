@@ -229,7 +229,7 @@ async fn two_sessions_are_never_told_the_same_message_as_recent() {
     let status = memory.status(&john(), std::slice::from_ref(&mbox.id)).await.unwrap().remove(0);
     assert_eq!((status.first_recent, status.recent), (Some(uid(1)), 2));
     let modseq = status.highest_modseq;
-    assert_eq!(memory.claim_recent(&mbox).await.unwrap(), Some(uid(1)));
+    assert_eq!(memory.claim_recent(&mbox).await.unwrap(), Some((uid(1), uid(2))));
     assert_eq!(memory.claim_recent(&mbox).await.unwrap(), None);
     append(&memory, &mbox, b"x").await;
     let status = memory.snapshot(&mbox).await.unwrap().status;

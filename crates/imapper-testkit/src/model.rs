@@ -402,8 +402,7 @@ impl Mailbox {
 
 impl Message {
     fn row(&self, want: Want) -> Row {
-        let mut row =
-            Row::new(self.uid, self.modseq, self.flags.clone(), self.internal_date, self.size);
+        let mut row = Row::new(self.uid, self.modseq, self.flags.clone(), self.internal_date, self.size);
         row.save_date = Some(self.save_date);
         row.email_id = Some(self.email_id);
         row.thread_id = Some(self.thread_id);

@@ -143,7 +143,9 @@ impl Import for Model {
             let owner = world.account(account);
             owner.validity = owner.validity.max(uid_validity.get());
             // An INBOX that nobody has used yet gives way.
-            owner.mailboxes.retain(|other| other.info.name != "INBOX" || name != "INBOX" || !other.messages.is_empty());
+            owner
+                .mailboxes
+                .retain(|other| other.info.name != "INBOX" || name != "INBOX" || !other.messages.is_empty());
             if owner.mailboxes.iter().any(|mailbox| mailbox.info.name == name) {
                 return Err(StorageError::Exists);
             }

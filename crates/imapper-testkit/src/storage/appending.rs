@@ -7,7 +7,8 @@ use imapper_core::storage::{AccountId, KeptDigest, ModSeqs, NewMessage, Staged, 
 use imapper_core::types::{Flags, InternalDate, SystemFlag, SystemFlags, Uid, UidSet};
 
 use super::trial::{
-    DATE, Outcome, Stop, Trial, array, create, ensure, john, keyword, missing, one, refused, same, set, system,
+    DATE, Outcome, Stop, Trial, array, create, ensure, john, keyword, missing, one, refused, same, set,
+    system,
 };
 
 pub(crate) async fn uids_ascend_and_uidnext_lies_above(t: &Trial) -> Outcome {
@@ -83,8 +84,16 @@ pub(crate) async fn all_are_appended_or_none(t: &Trial) -> Outcome {
     let mixed = t.storage().append(&mbox, vec![good.clone(), bad]).await;
     ensure!(mixed.is_err(), "append() of a body that was never staged is done");
     let after = t.snapshot(&mbox).await?;
-    same!((&after.uids, &after.status.messages), (&before.uids, &before.status.messages), "what the mailbox holds after an append that failed");
-    same!(after.status.highest_modseq, before.status.highest_modseq, "its mod-sequence after an append that failed");
+    same!(
+        (&after.uids, &after.status.messages),
+        (&before.uids, &before.status.messages),
+        "what the mailbox holds after an append that failed"
+    );
+    same!(
+        after.status.highest_modseq,
+        before.status.highest_modseq,
+        "its mod-sequence after an append that failed"
+    );
     // The good one was not used up.
     let uid = one(&t.storage().append(&mbox, vec![good]).await?)?;
     same!(t.text(&mbox, uid).await?, b"good", "the body of a message that is appended at the second attempt");
@@ -139,7 +148,9 @@ pub(crate) async fn the_same_token_gives_the_same_uid(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn the_same_token_at_once_gives_one_message(t: &Trial) -> Outcome {
-    t.rule("The same Staged body appended twice to the same mailbox gives the same UID, also at the same time");
+    t.rule(
+        "The same Staged body appended twice to the same mailbox gives the same UID, also at the same time",
+    );
     let mbox = t.inbox().await?;
     for _ in 0..5 {
         let message = t.message(b"x", Flags::default()).await?;
@@ -240,7 +251,7 @@ pub(crate) async fn counts_follow_each_change(t: &Trial) -> Outcome {
     let counts = async || -> Outcome<(u32, u32, u32, u64)> {
         let status = t.snapshot(&mbox).await?.status;
         let other = t.storage().status(&mbox.account, std::slice::from_ref(&mbox.id)).await?;
-        same!(other, [status.clone()], "status() beside the status of snapshot()");
+        same!(other, std::slice::from_ref(&status), "status() beside the status of snapshot()");
         Ok((status.messages, status.unseen, status.deleted, status.size))
     };
     same!(counts().await?, (3, 2, 1, 9), "messages, unseen, deleted and size of three messages");

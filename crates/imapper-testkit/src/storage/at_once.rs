@@ -35,8 +35,14 @@ pub(crate) async fn uids_become_visible_in_ascending_order(t: &Trial) -> Outcome
         for uid in new.iter() {
             ensure!(Some(uid) > known.last(), "the UID {uid} became visible after {:?}", known.last());
         }
-        ensure!(new.first().is_none_or(|uid| uid >= next), "a UID below the UIDNEXT {next} became visible later");
-        ensure!(known.difference(&snapshot.uids).is_empty(), "messages vanish from a mailbox that only grows");
+        ensure!(
+            new.first().is_none_or(|uid| uid >= next),
+            "a UID below the UIDNEXT {next} became visible later"
+        );
+        ensure!(
+            known.difference(&snapshot.uids).is_empty(),
+            "messages vanish from a mailbox that only grows"
+        );
         ensure!(snapshot.status.highest_modseq >= since, "the mod-sequence went back from {since}");
         (known, next) = (snapshot.uids, snapshot.status.uid_next);
         if full {
@@ -83,7 +89,10 @@ pub(crate) async fn a_snapshot_is_one_moment(t: &Trial) -> Outcome {
         let status = &snapshot.status;
         same!(snapshot.uids.len(), u64::from(status.messages), "UIDs of a snapshot, beside its messages");
         let last = snapshot.uids.last();
-        ensure!(last.is_none_or(|last| last < status.uid_next), "a snapshot holds {last:?}, at or above its UIDNEXT");
+        ensure!(
+            last.is_none_or(|last| last < status.uid_next),
+            "a snapshot holds {last:?}, at or above its UIDNEXT"
+        );
         if full {
             let uids = seen.entry(status.highest_modseq).or_insert_with(|| snapshot.uids.clone());
             same!(snapshot.uids, *uids, "the UIDs of two snapshots at the same mod-sequence");
@@ -164,7 +173,9 @@ pub(crate) async fn a_name_is_given_once(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn renames_at_once_lose_no_mailbox(t: &Trial) -> Outcome {
-    t.rule("RENAME is one step: of two to the same name one is done, and no mailbox is lost (RFC 9051 §6.3.6)");
+    t.rule(
+        "RENAME is one step: of two to the same name one is done, and no mailbox is lost (RFC 9051 §6.3.6)",
+    );
     for round in 0..4 {
         let mut boxes = Vec::new();
         for n in 0..3 {
@@ -239,7 +250,8 @@ pub(crate) async fn of_two_conditional_stores_one_is_done(t: &Trial) -> Outcome 
     for round in 0..6 {
         let since = t.modseq(&mbox).await?;
         let flag = if round % 2 == 0 { SystemFlag::Seen } else { SystemFlag::Flagged };
-        let op = if round % 4 < 2 { super::flags::add(system(flag)) } else { super::flags::remove(system(flag)) };
+        let op =
+            if round % 4 < 2 { super::flags::add(system(flag)) } else { super::flags::remove(system(flag)) };
         let tasks: Vec<_> = (0..4)
             .map(|_| {
                 let (storage, mbox, op) = (t.storage(), mbox.clone(), op.clone());

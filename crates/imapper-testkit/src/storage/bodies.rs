@@ -7,6 +7,9 @@ use imapper_core::types::{Flags, UidSet};
 
 use super::trial::{DATE, Outcome, Trial, ensure, john, one, refused, same, set};
 
+/// The octets of a large body.
+const SIZE: usize = 3_000_000;
+
 pub(crate) async fn octets_are_kept_one_by_one(t: &Trial) -> Outcome {
     t.rule("Octets are counted as they go over the wire (CRLF); bodies are 8-bit clean, NUL included");
     let mbox = t.inbox().await?;
@@ -27,7 +30,11 @@ pub(crate) async fn octets_are_kept_one_by_one(t: &Trial) -> Outcome {
         let uid = t.append(&mbox, body).await?;
         let row = t.row(&mbox, uid).await?;
         same!(row.size, body.len() as u64, "the size of the body {body:?}");
-        ensure!(t.text(&mbox, uid).await? == body, "the body {body:?} comes back as {:?}", t.text(&mbox, uid).await?);
+        ensure!(
+            t.text(&mbox, uid).await? == body,
+            "the body {body:?} comes back as {:?}",
+            t.text(&mbox, uid).await?
+        );
         total += row.size;
     }
     same!(t.snapshot(&mbox).await?.status.size, total, "the sum of the sizes");
@@ -35,7 +42,9 @@ pub(crate) async fn octets_are_kept_one_by_one(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn bare_ends_of_lines_are_kept(t: &Trial) -> Outcome {
-    t.rule("Bodies are 8-bit clean: what a client sent is what it gets, a bare CR or LF too (RFC 9051 §6.3.12)");
+    t.rule(
+        "Bodies are 8-bit clean: what a client sent is what it gets, a bare CR or LF too (RFC 9051 §6.3.12)",
+    );
     let mbox = t.inbox().await?;
     for body in [&b"a\nb\r\nc\rd\r\r\n\n"[..], b"\n", b"\r", b"\n\r\n\r"] {
         let uid = t.append(&mbox, body).await?;
@@ -74,7 +83,6 @@ pub(crate) async fn ranges_are_cut_at_the_end(t: &Trial) -> Outcome {
 
 pub(crate) async fn large_bodies_come_and_go_in_pieces(t: &Trial) -> Outcome {
     t.rule("Storage::stage takes in a stream of any pieces; Storage::read gives any range of it");
-    const SIZE: usize = 3_000_000;
     t.needs(t.caps().max_message.is_none_or(|most| most >= SIZE as u64), "messages are small here")?;
     let mbox = t.inbox().await?;
     let text: Vec<u8> = (0..SIZE).map(|n| b"0123456789abcdef\r\n"[n % 18]).collect();
@@ -82,13 +90,15 @@ pub(crate) async fn large_bodies_come_and_go_in_pieces(t: &Trial) -> Outcome {
         let pieces: Vec<_> = text.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         // An empty piece is no end.
         let pieces = std::iter::once(Ok(Bytes::new())).chain(pieces);
-        let staged = t.storage().stage(&john(), announced, stream::iter(pieces.collect::<Vec<_>>()).boxed()).await?;
+        let staged =
+            t.storage().stage(&john(), announced, stream::iter(pieces.collect::<Vec<_>>()).boxed()).await?;
         same!(staged.size, SIZE as u64, "the size of a body staged in pieces of {piece}");
         let message = NewMessage::new(staged, Flags::default(), DATE);
         let uid = one(&t.storage().append(&mbox, vec![message]).await?)?;
         let body = t.body(&mbox, uid).await?;
         ensure!(t.read(&body, 0..u64::MAX).await? == text, "a body of {SIZE} octets comes back changed");
-        let mut edges = vec![0, 1, 4096, 65_535, 65_536, 65_537, 131_072, 1_048_576, 2_097_153, SIZE - 1, SIZE];
+        let mut edges =
+            vec![0, 1, 4096, 65_535, 65_536, 65_537, 131_072, 1_048_576, 2_097_153, SIZE - 1, SIZE];
         edges.push(piece.min(SIZE));
         for start in edges {
             for length in [1, 17, 65_536] {

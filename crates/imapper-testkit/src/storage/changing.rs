@@ -48,7 +48,11 @@ impl Follower {
             }
             self.held.retain(|uid, _| !changes.vanished.contains(*uid));
             ensure!(changes.to >= self.since, "changes({}) goes back to {}", self.since, changes.to);
-            ensure!(changes.to > self.since || !changes.more, "changes() comes no further than {}", changes.to);
+            ensure!(
+                changes.to > self.since || !changes.more,
+                "changes() comes no further than {}",
+                changes.to
+            );
             same!(changes.status.highest_modseq, changes.to, "the mod-sequence of Changes::status");
             self.since = changes.to;
             if !changes.more {
@@ -108,8 +112,15 @@ pub(crate) async fn changes_tells_each_kind_of_change(t: &Trial) -> Outcome {
     let [a, b, c] = array(t.fill(&mbox, 3).await?)?;
     let start = t.modseq(&mbox).await?;
     let nothing = t.storage().changes(&mbox, start, 100).await?;
-    ensure!(nothing.changed.is_empty(), "changes({start}) tells {} rows, and nothing has changed", nothing.changed.len());
-    ensure!(nothing.vanished.intersection(&set([a, b, c])).is_empty(), "changes() tells messages as gone that are there");
+    ensure!(
+        nothing.changed.is_empty(),
+        "changes({start}) tells {} rows, and nothing has changed",
+        nothing.changed.len()
+    );
+    ensure!(
+        nothing.vanished.intersection(&set([a, b, c])).is_empty(),
+        "changes() tells messages as gone that are there"
+    );
     same!((nothing.to, nothing.more), (start, false), "where changes() without a change goes on");
 
     t.flag(&mbox, set([b]), super::flags::seen()).await?;
@@ -132,7 +143,11 @@ pub(crate) async fn changes_tells_each_kind_of_change(t: &Trial) -> Outcome {
     // A client may know more than there is, after a restore.
     let ahead = ModSeq(snapshot.highest_modseq.0 + 1000);
     let changes = t.storage().changes(&mbox, ahead, 100).await?;
-    ensure!(changes.changed.is_empty(), "changes() since a mod-sequence to come tells {} rows", changes.changed.len());
+    ensure!(
+        changes.changed.is_empty(),
+        "changes() since a mod-sequence to come tells {} rows",
+        changes.changed.len()
+    );
     Ok(())
 }
 
@@ -176,7 +191,9 @@ pub(crate) async fn followers_from_any_point_end_at_the_snapshot(t: &Trial) -> O
 }
 
 pub(crate) async fn a_limit_bounds_an_answer(t: &Trial) -> Outcome {
-    t.rule("Storage::changes: at most about limit messages at once; Changes::more says that there are others");
+    t.rule(
+        "Storage::changes: at most about limit messages at once; Changes::more says that there are others",
+    );
     t.needs_modseqs(ModSeqs::Changes)?;
     let mbox = t.inbox().await?;
     t.fill(&mbox, 40).await?;
@@ -189,7 +206,11 @@ pub(crate) async fn a_limit_bounds_an_answer(t: &Trial) -> Outcome {
     let (mut since, mut seen, mut rounds) = (ModSeq::ZERO, UidSet::new(), 0);
     loop {
         let changes = t.storage().changes(&mbox, since, 10).await?;
-        ensure!(changes.changed.len() <= 20, "changes() with a limit of 10 tells {} rows", changes.changed.len());
+        ensure!(
+            changes.changed.len() <= 20,
+            "changes() with a limit of 10 tells {} rows",
+            changes.changed.len()
+        );
         ensure!(changes.to > since || !changes.more, "changes() comes no further than {since}");
         changes.changed.iter().for_each(|row| seen.insert(row.uid));
         since = changes.to;
@@ -212,7 +233,8 @@ pub(crate) async fn a_long_log_stays_right(t: &Trial) -> Outcome {
     for _ in 0..100 {
         let [a, b] = array(t.fill(&mbox, 2).await?)?;
         t.flag(&mbox, kept.iter().copied().collect(), super::flags::add(system(SystemFlag::Flagged))).await?;
-        t.flag(&mbox, kept.iter().copied().collect(), super::flags::remove(system(SystemFlag::Flagged))).await?;
+        t.flag(&mbox, kept.iter().copied().collect(), super::flags::remove(system(SystemFlag::Flagged)))
+            .await?;
         t.expunge(&mbox, &set([a])).await?;
         t.expunge(&mbox, &set([b])).await?;
     }

@@ -25,7 +25,11 @@ pub(crate) async fn messages_survive(t: &Trial) -> Outcome {
     let states = |rows: &[imapper_core::storage::Row]| rows.iter().map(state).collect::<Vec<_>>();
     same!(states(&again), states(&rows), "the rows after the storage was opened again");
     for (old, new) in rows.iter().zip(&again) {
-        same!((new.email_id, new.thread_id), (old.email_id, old.thread_id), "the object ids, opened again (RFC 8474 §5)");
+        same!(
+            (new.email_id, new.thread_id),
+            (old.email_id, old.thread_id),
+            "the object ids, opened again (RFC 8474 §5)"
+        );
         same!(new.save_date, old.save_date, "the save date, opened again (RFC 8514)");
         let spelled = |row: &imapper_core::storage::Row| {
             row.flags.keywords().iter().map(|word: &Keyword| word.as_str().to_owned()).collect::<Vec<_>>()
@@ -47,17 +51,26 @@ pub(crate) async fn numbers_go_on(t: &Trial) -> Outcome {
     let c = t.append(&mbox, b"x").await?;
     ensure!(c > b, "the UID {c} after {b} was removed and the storage opened again");
     if t.caps().modseq > ModSeqs::None {
-        ensure!(t.modseq(&mbox).await? > modseq, "the mod-sequence begins anew when the storage is opened again");
+        ensure!(
+            t.modseq(&mbox).await? > modseq,
+            "the mod-sequence begins anew when the storage is opened again"
+        );
     }
     let again = t.create("a").await?;
-    ensure!(again.id != other.id, "the MailboxId {} is used again after the storage was opened again", other.id);
+    ensure!(
+        again.id != other.id,
+        "the MailboxId {} is used again after the storage was opened again",
+        other.id
+    );
     let new = t.snapshot(&again).await?.status.uid_validity;
     ensure!(new > validity, "the UIDVALIDITY {new} after {validity}, opened again");
     Ok(())
 }
 
 pub(crate) async fn the_tree_survives(t: &Trial) -> Outcome {
-    t.rule("After Ok the change survives a crash: CREATE, RENAME, DELETE, SUBSCRIBE, special uses, attributes");
+    t.rule(
+        "After Ok the change survives a crash: CREATE, RENAME, DELETE, SUBSCRIBE, special uses, attributes",
+    );
     let a = t.create("a").await?;
     t.create("a/b").await?;
     let gone = t.create("gone").await?;
@@ -69,7 +82,12 @@ pub(crate) async fn the_tree_survives(t: &Trial) -> Outcome {
     t.subscribe("a", false).await?;
     t.rename(&a, "c").await?;
     t.delete(&gone).await?;
-    let attribute = Attribute { mbox: None, key: "/private/comment".into(), value: Some(Bytes::from_static(b"mine")), modseq: ModSeq::ZERO };
+    let attribute = Attribute {
+        mbox: None,
+        key: "/private/comment".into(),
+        value: Some(Bytes::from_static(b"mine")),
+        modseq: ModSeq::ZERO,
+    };
     if let Some(attributes) = t.storage().as_attributes() {
         attributes.set(&john(), vec![attribute]).await?;
     }

@@ -24,7 +24,9 @@ fn attribute(mbox: Option<&Mbox>, key: &str, value: Option<&'static [u8]>) -> At
 }
 
 pub(crate) async fn attributes_are_set_found_and_removed(t: &Trial) -> Outcome {
-    t.rule("Attributes: keys and values of mailboxes and accounts; get() by what the key begins with (RFC 5464)");
+    t.rule(
+        "Attributes: keys and values of mailboxes and accounts; get() by what the key begins with (RFC 5464)",
+    );
     let storage = t.storage();
     let attributes = feature!(storage.as_attributes());
     let mbox = t.inbox().await?;
@@ -45,13 +47,25 @@ pub(crate) async fn attributes_are_set_found_and_removed(t: &Trial) -> Outcome {
     let value = |value: &'static [u8]| Some(Bytes::from_static(value));
     let comment = ("/private/comment".to_owned(), value(odd));
     let wild = ("/private/com%".to_owned(), value(b"wild"));
-    same!(get(Some(&mbox), "/private/").await?, [wild.clone(), comment.clone()], "attributes under /private/");
+    same!(
+        get(Some(&mbox), "/private/").await?,
+        [wild.clone(), comment.clone()],
+        "attributes under /private/"
+    );
     same!(get(Some(&mbox), "/private/comm").await?, [comment], "attributes that begin with /private/comm");
-    same!(get(Some(&mbox), "/private/com%").await?, [wild], "attributes that begin with a percent sign's key");
+    same!(
+        get(Some(&mbox), "/private/com%").await?,
+        [wild],
+        "attributes that begin with a percent sign's key"
+    );
     same!(get(Some(&mbox), "").await?.len(), 3, "all attributes of the mailbox");
     same!(get(None, "").await?, [("/private/comment".to_owned(), value(b"the account's"))], "the account's");
     let same_again = attribute(None, "/private/comment", Some(b"the account's"));
-    same!(attributes.set(&john(), vec![same_again]).await?, at, "the mod-sequence of a change that changes nothing");
+    same!(
+        attributes.set(&john(), vec![same_again]).await?,
+        at,
+        "the mod-sequence of a change that changes nothing"
+    );
     let later = attributes.set(&john(), vec![attribute(None, "/private/comment", None)]).await?;
     ensure!(later > at, "removing an attribute does not raise the mod-sequence {at}");
     ensure!(get(None, "").await?.is_empty(), "a removed attribute is still there");
@@ -148,7 +162,11 @@ pub(crate) async fn quota_is_counted_and_enforced(t: &Trial) -> Outcome {
     quota.set_limit(&john(), None, None).await?;
     t.append(&mbox, &[b'x'; 100]).await?;
     let unlimited = quota.usage(&john()).await?;
-    same!((unlimited.max_octets, unlimited.max_messages), (None, None), "the limits after they were taken off");
+    same!(
+        (unlimited.max_octets, unlimited.max_messages),
+        (None, None),
+        "the limits after they were taken off"
+    );
     Ok(())
 }
 
@@ -229,11 +247,8 @@ pub(crate) async fn emails_are_found_where_they_lie(t: &Trial) -> Outcome {
         places.sort();
         Ok(places)
     };
-    let mut wanted = vec![
-        (first, mbox.id.clone(), a),
-        (first, other.id.clone(), there),
-        (second, mbox.id.clone(), b),
-    ];
+    let mut wanted =
+        vec![(first, mbox.id.clone(), a), (first, other.id.clone(), there), (second, mbox.id.clone(), b)];
     wanted.sort();
     same!(places().await?, wanted, "the places of two emails");
     t.expunge(&mbox, &set([a, b])).await?;
@@ -256,7 +271,11 @@ pub(crate) async fn imported_numbers_are_kept(t: &Trial) -> Outcome {
         same!(t.find(&john(), name).await?.map(|info| info.id), Some(mbox.id.clone()), "the id of {name}");
         import.put(&mbox, vec![(uid(70), message().await?), (uid(7), message().await?)]).await?;
         let snapshot = t.snapshot(&mbox).await?;
-        same!(snapshot.status.uid_validity, validity, "the UIDVALIDITY of a mailbox that came from elsewhere");
+        same!(
+            snapshot.status.uid_validity,
+            validity,
+            "the UIDVALIDITY of a mailbox that came from elsewhere"
+        );
         same!(snapshot.uids, set([uid(7), uid(70)]), "the UIDs of a mailbox that came from elsewhere");
         same!(snapshot.status.uid_next, uid(100), "its UIDNEXT");
         let put = import.put(&mbox, vec![(uid(8), message().await?), (uid(70), message().await?)]).await;
@@ -290,7 +309,10 @@ pub(crate) async fn search_finds_what_is_true(t: &Trial) -> Outcome {
         (SearchKey::All, vec![a, b, c]),
         (seen.clone(), vec![a]),
         (not(seen.clone()), vec![b, c]),
-        (SearchKey::Keyword(Keyword::new("wORD")), if t.needs_keywords(1).is_ok() { vec![a] } else { vec![] }),
+        (
+            SearchKey::Keyword(Keyword::new("wORD")),
+            if t.needs_keywords(1).is_ok() { vec![a] } else { vec![] },
+        ),
         (SearchKey::Larger(30), vec![b]),
         (SearchKey::Smaller(30), vec![a, c]),
         (SearchKey::And(vec![not(seen.clone()), SearchKey::Smaller(30)]), vec![c]),
@@ -325,7 +347,8 @@ pub(crate) async fn imported_messages_are_whole(t: &Trial) -> Outcome {
     let uid = |number| Uid::new(number).unwrap_or(Uid::MIN);
     let id = import.create(&john(), "in", NonZeroU32::MIN, uid(10)).await?;
     let mbox = Mbox { account: john(), id };
-    let message = NewMessage::new(t.stage(&john(), b"hello\0\xff").await?, Flags::new(SystemFlags::ALL, []), DATE);
+    let message =
+        NewMessage::new(t.stage(&john(), b"hello\0\xff").await?, Flags::new(SystemFlags::ALL, []), DATE);
     let before = t.modseq(&mbox).await?;
     import.put(&mbox, vec![(uid(5), message)]).await?;
     let row = t.row(&mbox, uid(5)).await?;
@@ -334,7 +357,10 @@ pub(crate) async fn imported_messages_are_whole(t: &Trial) -> Outcome {
     if t.caps().modseq > imapper_core::storage::ModSeqs::None {
         ensure!(t.modseq(&mbox).await? > before, "put() does not raise the mod-sequence");
         let changes = t.changes(&mbox, before).await?;
-        ensure!(changes.changed.iter().any(|row| row.uid == uid(5)), "changes() does not tell an imported message");
+        ensure!(
+            changes.changed.iter().any(|row| row.uid == uid(5)),
+            "changes() does not tell an imported message"
+        );
     }
     Ok(())
 }

@@ -66,7 +66,10 @@ pub(crate) async fn only_what_changes_is_told_as_changed(t: &Trial) -> Outcome {
         ensure!(t.row(&mbox, b).await?.modseq < stored.modseq, "the unchanged {b} has a new mod-sequence");
     }
     let nothing = t.flag(&mbox, set([gone]), seen()).await?;
-    ensure!(nothing.changed.is_empty() && nothing.unchanged.is_empty(), "a removed message is told: {nothing:?}");
+    ensure!(
+        nothing.changed.is_empty() && nothing.unchanged.is_empty(),
+        "a removed message is told: {nothing:?}"
+    );
     Ok(())
 }
 
@@ -116,7 +119,9 @@ pub(crate) async fn keywords_are_kept_in_their_case(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn keywords_belong_to_one_mailbox(t: &Trial) -> Outcome {
-    t.rule("Snapshot::keywords: the keywords that occur or may be set (RFC 9051 §7.3.5, PERMANENTFLAGS §7.1)");
+    t.rule(
+        "Snapshot::keywords: the keywords that occur or may be set (RFC 9051 §7.3.5, PERMANENTFLAGS §7.1)",
+    );
     t.needs_keywords(1)?;
     let (mbox, other) = (t.inbox().await?, t.create("a").await?);
     let snapshot = t.snapshot(&mbox).await?;
@@ -140,7 +145,11 @@ pub(crate) async fn keywords_have_their_bound(t: &Trial) -> Outcome {
     let word = |n: usize| Keyword::new(&format!("word{n}"));
     let flags = Flags::new(SystemFlags::NONE, (0..most).map(word));
     let uid = t.append_with(&mbox, b"x", flags.clone()).await?;
-    same!(t.row(&mbox, uid).await?.flags, flags, "the flags of a message with as many keywords as there may be");
+    same!(
+        t.row(&mbox, uid).await?.flags,
+        flags,
+        "the flags of a message with as many keywords as there may be"
+    );
     let one_more = t.flag(&mbox, set([uid]), add(keyword("one-more"))).await;
     refused!(one_more, StorageError::Limit(_), "a keyword above the bound");
     same!(t.row(&mbox, uid).await?.flags, flags, "the flags after a keyword was refused");
@@ -159,14 +168,16 @@ pub(crate) async fn unchanged_since_holds_back(t: &Trial) -> Outcome {
     let seen_at = t.modseq(&mbox).await?;
     t.flag(&mbox, set([new]), add(system(SystemFlag::Answered))).await?;
     let held = t.row(&mbox, new).await?;
-    let change = |uids: UidSet, since: ModSeq, op: FlagOp| FlagChange { uids, op, unchanged_since: Some(since) };
+    let change =
+        |uids: UidSet, since: ModSeq, op: FlagOp| FlagChange { uids, op, unchanged_since: Some(since) };
     let storage = t.storage();
     let stored = storage.set_flags(&mbox, change(UidSet::all(), seen_at, seen())).await?;
     same!(stored.conflict, set([new]), "the messages held back by UNCHANGEDSINCE");
     same!(stored.changed, [(old, system(SystemFlag::Seen))], "the messages changed under UNCHANGEDSINCE");
     same!(state(&t.row(&mbox, new).await?), state(&held), "the message that was held back");
     // Also a message whose flags are so already has changed meanwhile.
-    let stored = storage.set_flags(&mbox, change(set([new]), seen_at, add(system(SystemFlag::Answered)))).await?;
+    let stored =
+        storage.set_flags(&mbox, change(set([new]), seen_at, add(system(SystemFlag::Answered)))).await?;
     same!(stored.conflict, set([new]), "a message held back whose flags are so already");
     let stored = storage.set_flags(&mbox, change(UidSet::all(), ModSeq::ZERO, seen())).await?;
     same!(stored.conflict, set([old, new]), "the messages held back by UNCHANGEDSINCE 0");
@@ -178,7 +189,9 @@ pub(crate) async fn unchanged_since_holds_back(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn huge_sets_cost_what_there_is(t: &Trial) -> Outcome {
-    t.rule("Sets are ranges and may name every UID; those that do not exist are passed over (RFC 9051 §6.4.9)");
+    t.rule(
+        "Sets are ranges and may name every UID; those that do not exist are passed over (RFC 9051 §6.4.9)",
+    );
     let mbox = t.inbox().await?;
     let uids = t.fill(&mbox, 3).await?;
     let [first, _, last] = array(uids.clone())?;

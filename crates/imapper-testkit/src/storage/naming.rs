@@ -134,7 +134,8 @@ pub(crate) async fn a_mailbox_is_reached_by_its_owner_only(t: &Trial) -> Outcome
 
 pub(crate) async fn account_names_are_data(t: &Trial) -> Outcome {
     t.rule("An AccountId is data: kept apart from all others, or refused");
-    let names = ["john", "John", "../john", "john/INBOX", "john%", "j_hn", "jürgen@example.org", "..", "john "];
+    let names =
+        ["john", "John", "../john", "john/INBOX", "john%", "j_hn", "jürgen@example.org", "..", "john "];
     for (n, name) in names.iter().enumerate() {
         let account = AccountId::from(*name);
         let Ok(list) = t.storage().list(&account).await else { continue };

@@ -90,7 +90,10 @@ pub(crate) async fn rows_come_in_the_order_of_uids(t: &Trial) -> Outcome {
     for round in 0..3 {
         let mut messages = Vec::new();
         for n in 0..150 {
-            messages.push(t.message(&super::trial::letter(round * 150 + n), super::trial::system(SystemFlag::Seen)).await?);
+            messages.push(
+                t.message(&super::trial::letter(round * 150 + n), super::trial::system(SystemFlag::Seen))
+                    .await?,
+            );
         }
         uids.extend(t.storage().append(&mbox, messages).await?.uids);
     }
@@ -102,7 +105,10 @@ pub(crate) async fn rows_come_in_the_order_of_uids(t: &Trial) -> Outcome {
         let found: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
         ensure!(found.is_sorted_by(|a, b| a < b), "the rows do not come in the order of UIDs, or one twice");
         same!(found, wanted, "the rows of {want:?}");
-        ensure!(!want.body || rows.iter().all(|row| row.body.is_some()), "rows() lacks bodies that are asked for");
+        ensure!(
+            !want.body || rows.iter().all(|row| row.body.is_some()),
+            "rows() lacks bodies that are asked for"
+        );
     }
     let some: UidSet = wanted.iter().copied().step_by(3).collect();
     let found: UidSet = t.rows_of(&mbox, &some.union(&gone)).await?.iter().map(|row| row.uid).collect();

@@ -106,7 +106,9 @@ pub(crate) async fn rename_takes_children_along(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn rename_to_a_taken_name_changes_nothing(t: &Trial) -> Outcome {
-    t.rule("TreeOp::Rename is one step: refused if a name is taken (RFC 9051 §6.3.6), and then nothing moved");
+    t.rule(
+        "TreeOp::Rename is one step: refused if a name is taken (RFC 9051 §6.3.6), and then nothing moved",
+    );
     let top = t.create("a").await?;
     for name in ["a/b", "a/c", "x", "y/c"] {
         t.create(name).await?;
@@ -115,7 +117,11 @@ pub(crate) async fn rename_to_a_taken_name_changes_nothing(t: &Trial) -> Outcome
     refused!(t.rename(&top, "x").await, StorageError::Exists, "RENAME to a name that is taken");
     refused!(t.rename(&top, "INBOX").await, StorageError::Exists, "RENAME to INBOX");
     same!(t.names().await?, before, "the mailboxes after a RENAME that was refused");
-    refused!(t.rename(&top, "y").await, StorageError::Exists, "RENAME whose child meets a name that is taken");
+    refused!(
+        t.rename(&top, "y").await,
+        StorageError::Exists,
+        "RENAME whose child meets a name that is taken"
+    );
     same!(t.names().await?, before, "the mailboxes after a RENAME that was refused for a child");
     refused!(t.rename(&missing(), "z").await, StorageError::NoMailbox, "RENAME of a mailbox that is missing");
     Ok(())
@@ -171,7 +177,9 @@ pub(crate) async fn inbox_is_always_there(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn a_mailbox_made_anew_is_another_one(t: &Trial) -> Outcome {
-    t.rule("A MailboxId is never used twice; UIDVALIDITY grows when a name is used again (RFC 9051 §2.3.1.1)");
+    t.rule(
+        "A MailboxId is never used twice; UIDVALIDITY grows when a name is used again (RFC 9051 §2.3.1.1)",
+    );
     let mut before: Vec<(imapper_core::storage::Mbox, imapper_core::types::UidValidity)> = Vec::new();
     for round in 0..4 {
         let mbox = t.create("a").await?;

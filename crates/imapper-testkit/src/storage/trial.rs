@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use imapper_core::storage::{
     AccountId, Appended, Caps, Changes, FlagChange, FlagOp, MailboxId, MailboxInfo, Mbox, ModSeqs,
-    NewMessage, Result, Row, Snapshot, Staged, Storage, StorageError, Stored, TreeOp, Want,
+    NewMessage, Reach, Result, Row, Snapshot, Staged, Storage, StorageError, Stored, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, Flags, InternalDate, Keyword, ModSeq, SystemFlag, Uid, UidSet};
 
@@ -130,6 +130,7 @@ impl Trial {
     }
 
     /// Goes on only on that condition.
+    #[expect(clippy::unused_self, reason = "reads as the others do")]
     pub(crate) fn needs(&self, condition: bool, otherwise: &'static str) -> Outcome {
         if condition { Ok(()) } else { Err(Stop::Skipped(otherwise)) }
     }
@@ -290,9 +291,14 @@ impl Trial {
         Ok(all)
     }
 
+    /// How long an event may be on its way.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(if self.caps().watch == Reach::Cluster { 10 } else { 2 })
+    }
+
     /// Waits a little, but not for ever.
     pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        tokio::time::timeout(Duration::from_secs(3), future).await.ok()
+        tokio::time::timeout(self.patience(), future).await.ok()
     }
 }
 

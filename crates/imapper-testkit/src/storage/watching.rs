@@ -34,7 +34,7 @@ async fn hint(t: &Trial, events: &mut Events, id: Option<&MailboxId>, what: &str
     match found {
         Some(true) => Ok(()),
         Some(false) => Err(Stop::Broken(format!("the events end, while the storage is there, at {what}"))),
-        None => Err(Stop::Broken(format!("no event comes within 3 s after {what}"))),
+        None => Err(Stop::Broken(format!("no event comes within {:?} after {what}", t.patience()))),
     }
 }
 
@@ -105,7 +105,9 @@ pub(crate) async fn a_hint_comes_after_its_change(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn a_slow_watcher_loses_nothing_for_good(t: &Trial) -> Outcome {
-    t.rule("Event::Lagged: something may have been missed. A lost or doubled Event changes nothing but latency");
+    t.rule(
+        "Event::Lagged: something may have been missed. A lost or doubled Event changes nothing but latency",
+    );
     let (mbox, other) = (t.inbox().await?, t.create("other").await?);
     let mut events = watch(t, &john(), Vec::new())?;
     for n in 0..200 {

@@ -25,6 +25,7 @@ struct CargoTool {
 pub(crate) const NEXTEST: &[&str] = &["nextest"];
 /// All that `ci` calls.
 pub(crate) const ALL: &[&str] = &["nextest", "deny"];
+const FUZZ: &[&str] = &["fuzz"];
 
 const CARGO_TOOLS: &[CargoTool] = &[
     CargoTool {
@@ -35,6 +36,7 @@ const CARGO_TOOLS: &[CargoTool] = &[
         features: &["--no-default-features", "--features", "default-no-update"],
     },
     CargoTool { name: "cargo-deny", word: "deny", version: "0.20.2", series: "0.20.", features: &[] },
+    CargoTool { name: "cargo-fuzz", word: "fuzz", version: "0.13.2", series: "0.13.", features: &[] },
 ];
 
 /// A program of the system: its name on the path, and the packages of Debian that bring it.
@@ -55,6 +57,9 @@ const PROGRAMS: &[Program] = &[
     Program { name: "mbsync", packages: &["isync"] },
     Program { name: "openssl", packages: &["openssl"] },
 ];
+
+/// What only fuzzing needs: libFuzzer is C++.
+const PROGRAMS_OF_FUZZING: &[Program] = &[Program { name: "c++", packages: &["g++"] }];
 
 /// Sees to rustfmt and clippy, which a minimal toolchain lacks.
 pub(crate) fn components() -> Result {
@@ -103,9 +108,20 @@ fn install(tool: &CargoTool) -> Command {
     command
 }
 
-/// Sees to the programs of the system: by apt-get where we are root, otherwise one error names them all.
+/// Sees to the programs of the system that the steps need.
 pub(crate) fn programs() -> Result {
-    let missing = missing(on_path);
+    install_programs(PROGRAMS)
+}
+
+/// Sees to what fuzzing needs.
+pub(crate) fn fuzzing() -> Result {
+    install_programs(PROGRAMS_OF_FUZZING)?;
+    cargo_tools(FUZZ)
+}
+
+/// By apt-get where we are root, otherwise one error names them all.
+fn install_programs(wanted: &'static [Program]) -> Result {
+    let missing = missing(wanted, on_path);
     if missing.is_empty() {
         return Ok(());
     }
@@ -122,8 +138,8 @@ pub(crate) fn programs() -> Result {
         .map_err(|why| format!("missing: {names}, and {why}"))
 }
 
-fn missing(there: impl Fn(&str) -> bool) -> Vec<&'static Program> {
-    PROGRAMS.iter().filter(|program| !there(program.name)).collect()
+fn missing(wanted: &'static [Program], there: impl Fn(&str) -> bool) -> Vec<&'static Program> {
+    wanted.iter().filter(|program| !there(program.name)).collect()
 }
 
 fn apt_get(args: &[&str]) -> Command {
@@ -147,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_found_missing() {
-        let names: Vec<&str> = missing(|name| name != "mbsync").iter().map(|program| program.name).collect();
+        let names: Vec<&str> =
+            missing(PROGRAMS, |name| name != "mbsync").iter().map(|program| program.name).collect();
         assert_eq!(names, ["mbsync"]);
         assert!(on_path("sh"));
         assert!(!on_path("no-such-program-here"));
@@ -158,7 +175,7 @@ mod tests {
         for tool in CARGO_TOOLS {
             assert!(tool.version.starts_with(tool.series), "{}", tool.name);
         }
-        for word in ALL {
+        for word in ALL.iter().chain(FUZZ) {
             assert!(CARGO_TOOLS.iter().any(|tool| tool.word == *word), "{word}");
         }
     }

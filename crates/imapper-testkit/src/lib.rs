@@ -16,6 +16,7 @@ mod script;
 mod scripts;
 mod server;
 mod session;
+pub mod sessions;
 mod suite;
 
 pub use run::{Failure, Outcome, TIME_LIMIT, run_script, run_script_within};

@@ -173,7 +173,7 @@ impl Session {
 }
 
 /// Where the first whole response ends, its literals and last CRLF included.
-fn response_end(buffer: &[u8]) -> Result<Option<usize>, String> {
+pub(crate) fn response_end(buffer: &[u8]) -> Result<Option<usize>, String> {
     let mut from = 0;
     loop {
         let Some(newline) = buffer[from..].iter().position(|&b| b == b'\n') else { return Ok(None) };

@@ -9,6 +9,8 @@
 //! its own. [`script_tests!`] makes a `#[test]` for each folder of scripts.
 
 mod compare;
+pub mod model;
+pub mod no_trace;
 mod pattern;
 pub mod response;
 mod run;
@@ -17,8 +19,11 @@ mod scripts;
 mod server;
 mod session;
 pub mod sessions;
+pub mod storage;
 mod suite;
+pub mod users;
 
+pub use model::Model;
 pub use run::{Failure, Outcome, TIME_LIMIT, run_script, run_script_within};
 pub use script::{Script, ScriptError, Setup};
 pub use server::{BoxFuture, Connect, NoServer, Server, Stream};

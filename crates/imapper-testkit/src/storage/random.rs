@@ -188,7 +188,10 @@ impl Side {
             Call::ClaimRecent(at) => {
                 let mbox = self.mbox(*at);
                 let uids = self.uids(&mbox).await;
-                let claimed = self.storage.claim_recent(&mbox).await?.filter(|_| self.recent);
+                if !self.recent {
+                    return Ok(String::new());
+                }
+                let claimed = self.storage.claim_recent(&mbox).await?;
                 let place = |wanted| uids.iter().position(|uid| *uid == wanted);
                 Ok(format!("{:?}", claimed.map(|(first, last)| (place(first), place(last)))))
             }

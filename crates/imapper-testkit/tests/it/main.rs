@@ -6,4 +6,5 @@
 mod embedded;
 mod every_folder;
 mod fake;
+mod model;
 mod runner;

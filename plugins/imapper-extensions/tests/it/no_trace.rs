@@ -1,22 +1,22 @@
 //! An extension that is off leaves no trace; each row also shows that the same is there when it is on.
 
-use imapper_core::Server;
+use std::io;
+use std::sync::Arc;
+
+use imapper_core::limits::Limits;
+use imapper_core::storage::AccountId;
+use imapper_core::{Server, TlsMode};
 use imapper_extensions::{Options, all};
+use imapper_storage_memory::{Dump, Fixture, Memory};
+use imapper_testkit::no_trace::{Stage, Switched, Trace, no_trace};
+use imapper_testkit::{BoxFuture, Stream};
+use imapper_users_static::Static;
 
-use crate::client::{Client, LOCAL, REMOTE, server};
+use crate::client::{LOCAL, REMOTE, certificate};
+use Stage::{Authenticated, NotAuthenticated, Remote, Selected};
 
-#[derive(Clone, Copy)]
-enum State {
-    /// From another machine.
-    Remote,
-    NotAuthenticated,
-    Authenticated,
-    Selected,
-}
-use State::{Authenticated, NotAuthenticated, Remote, Selected};
-
-/// Extension, state, command, and what one of the answers begins with when it is on and when it is off.
-const TRACES: &[(&str, State, &str, &str, &str)] = &[
+/// Extension, stage, command, and what one of the answers begins with when it is on and when it is off.
+const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("AUTH=PLAIN", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x NO"),
     ("CHILDREN", Authenticated, "x LIST \"\" INBOX", "* LIST (\\HasNoChildren)", "* LIST () "),
     ("ENABLE", Authenticated, "x ENABLE X-NONE", "x OK", "x BAD"),
@@ -32,55 +32,65 @@ const TRACES: &[(&str, State, &str, &str, &str)] = &[
     ("UNSELECT", Selected, "x UNSELECT", "x OK", "x BAD"),
 ];
 
-/// The standard extensions, with `name` or without it. LITERAL+ and LITERAL- give way to each other.
-fn with(name: &str, is_on: bool) -> Server {
-    let others = all().into_iter().filter(|entry| {
-        let is_rival = entry.name.starts_with("LITERAL") && name.starts_with("LITERAL");
-        entry.standard && entry.name != name && !is_rival
-    });
-    let itself = all().into_iter().filter(|entry| is_on && entry.name == name);
-    server(others.chain(itself).map(|entry| entry.extension(&Options::default())).collect())
+/// The standard extensions with one of them and without it, in two servers that hold the same.
+struct Pair {
+    on: Server,
+    off: Server,
+    storage: Arc<Memory>,
 }
 
-async fn client(server: &Server, state: State) -> Client {
-    match state {
-        Remote => Client::greeted(server, REMOTE).await,
-        NotAuthenticated => Client::greeted(server, LOCAL).await,
-        Authenticated => Client::logged_in(server).await,
-        Selected => Client::selected(server).await,
+impl Pair {
+    fn new(name: &str) -> Self {
+        // LITERAL+ and LITERAL- give way to each other.
+        let others = || {
+            all().into_iter().filter(|entry| {
+                let is_rival = entry.name.starts_with("LITERAL") && name.starts_with("LITERAL");
+                entry.standard && entry.name != name && !is_rival
+            })
+        };
+        let itself = all().into_iter().filter(|entry| entry.name == name);
+        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]}}"#;
+        let storage = Arc::new(Memory::from_fixture(Fixture::from_json(fixture).unwrap()));
+        let mut limits = Limits::default();
+        limits.bad_commands_before_login = 100;
+        let server = |entries: Vec<imapper_extensions::Entry>| {
+            let users = Static::builder().plain_password("testuser", "testpass").unwrap().build();
+            let storage = Arc::<Memory>::clone(&storage);
+            let server = Server::builder().storage(storage).users(Arc::new(users)).limits(limits.clone());
+            let extensions = entries.iter().map(|entry| entry.extension(&Options::default()));
+            server.extensions(extensions).tls(Arc::new(certificate().0)).build().unwrap()
+        };
+        let (on, off) = (server(others().chain(itself).collect()), server(others().collect()));
+        Self { on, off, storage }
+    }
+}
+
+impl Switched for Pair {
+    fn connect(&self, is_on: bool, remote: bool) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let server = if is_on { self.on.clone() } else { self.off.clone() };
+            let (near, far) = tokio::io::duplex(64 * 1024);
+            let peer = if remote { REMOTE } else { LOCAL };
+            tokio::spawn(async move { server.serve(far, peer, TlsMode::StartTls).await });
+            Ok(Box::new(near) as Box<dyn Stream>)
+        })
+    }
+
+    fn dump(&self) -> Option<String> {
+        self.storage.dump(&AccountId::from("testuser"), Dump::default()).ok().map(|dump| dump.to_string())
     }
 }
 
 #[tokio::test]
 async fn what_an_extension_adds_is_gone_when_it_is_off() {
-    for (name, state, command, on, off) in TRACES {
-        for (is_on, want) in [(true, on), (false, off)] {
-            let answers = client(&with(name, is_on), *state).await.run(command).await;
-            let found = answers.iter().any(|line| line.starts_with(want));
-            assert!(found, "{name}, on: {is_on}: {want} is not in {answers:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_words_of_an_extension_are_no_capabilities_when_it_is_off() {
     for entry in all() {
-        for is_on in [true, false] {
-            let server = with(entry.name, is_on);
-            let mut is_shown = false;
-            for state in [Remote, NotAuthenticated, Authenticated, Selected] {
-                // On another machine LOGINDISABLED hides AUTH=PLAIN; on this one it is hidden itself.
-                let shown = client(&server, state).await.capabilities().await;
-                is_shown |= entry.words.iter().any(|word| shown.iter().any(|one| one == word));
-            }
-            assert_eq!(is_shown, is_on, "{}", entry.name);
-        }
+        let traces: Vec<Trace<'_>> = TRACES
+            .iter()
+            .filter(|row| row.0 == entry.name)
+            .map(|(_, stage, command, on, off)| Trace { stage: *stage, command, on, off })
+            .collect();
+        assert!(!traces.is_empty(), "{} has no row here", entry.name);
+        let found = no_trace(&Pair::new(entry.name), entry.words, &traces).await;
+        assert_eq!(found, Ok(()), "{}", entry.name);
     }
-}
-
-#[test]
-fn each_extension_has_a_row_here() {
-    let rows: Vec<&str> = TRACES.iter().map(|row| row.0).collect();
-    let names: Vec<&str> = all().iter().map(|entry| entry.name).collect();
-    assert_eq!(rows, names);
 }

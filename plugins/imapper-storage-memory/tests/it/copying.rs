@@ -2,7 +2,7 @@
 
 use super::*;
 use imapper_core::storage::CopyMode;
-use imapper_core::types::{Keyword, SystemFlags};
+use imapper_core::types::Keyword;
 
 async fn filled(memory: &Memory) -> (Mbox, Mbox) {
     let (from, to) = (inbox(memory).await, create(memory, "a").await);
@@ -56,31 +56,6 @@ async fn within_one_mailbox_a_move_is_one_mod_sequence() {
     assert_eq!(memory.snapshot(&from).await.unwrap().uids, uids([2, 3, 4]));
     let copied = memory.copy(&from, &UidSet::all(), &from, CopyMode::Copy).await.unwrap();
     assert_eq!(copied.pairs.len(), 3);
-}
-
-#[tokio::test]
-async fn a_target_that_is_missing_leaves_the_source_alone() {
-    let memory = Memory::new();
-    let (from, to) = filled(&memory).await;
-    memory.tree(&john(), TreeOp::Delete { id: to.id.clone() }).await.unwrap();
-    let before = memory.snapshot(&from).await.unwrap().status;
-    let moved = memory.copy(&from, &UidSet::all(), &to, CopyMode::Move).await;
-    assert!(matches!(moved, Err(StorageError::NoMailbox)));
-    assert_eq!(memory.snapshot(&from).await.unwrap().status, before);
-}
-
-#[tokio::test]
-async fn a_target_that_is_full_of_keywords_leaves_the_source_alone() {
-    let memory = Memory::new();
-    let (from, to) = filled(&memory).await;
-    let all = memory.caps().keywords.unwrap();
-    let many = Flags::new(SystemFlags::NONE, (0..all).map(|n| Keyword::new(&format!("k{n}"))));
-    append_with(&memory, &to, b"x", many).await;
-    let before = (memory.snapshot(&from).await.unwrap().status, memory.snapshot(&to).await.unwrap().status);
-    let moved = memory.copy(&from, &UidSet::all(), &to, CopyMode::Move).await;
-    assert!(matches!(moved, Err(StorageError::Limit(_))));
-    let after = (memory.snapshot(&from).await.unwrap().status, memory.snapshot(&to).await.unwrap().status);
-    assert_eq!(before, after);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

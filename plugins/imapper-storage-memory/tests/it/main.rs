@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod attributes;
+mod conformance;
 mod contract;
 mod copying;
 mod dump;
+mod faults;
 mod fixture;
-mod import;
 mod staging;
 mod threads;
 mod watching;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use imapper_core::storage::{
-    AccountId, Appended, ByteStream, FlagChange, FlagOp, MailboxId, Mbox, NewMessage, Result, Row, Staged,
+    AccountId, Appended, ByteStream, FlagChange, FlagOp, Mbox, NewMessage, Result, Row, Staged,
     Storage, StorageError, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, Flags, InternalDate, SystemFlag, Uid, UidSet};

@@ -58,14 +58,17 @@ async fn four_sessions_truly_at_once() {
 /// A fault shows every so many times.
 const OFTEN: usize = 20;
 
+/// Whether a line may be dropped.
+type Fits = fn(&str) -> bool;
+
 /// Drops responses that fit, one of [`OFTEN`].
 struct Drops {
-    fits: fn(&str) -> bool,
+    fits: Fits,
     count: AtomicUsize,
 }
 
 impl Drops {
-    fn those(fits: fn(&str) -> bool) -> Self {
+    fn those(fits: Fits) -> Self {
         Self { fits, count: AtomicUsize::new(0) }
     }
 }
@@ -97,7 +100,7 @@ fn fixed() -> Plan {
 
 #[tokio::test]
 async fn a_response_that_gets_lost_is_found() {
-    let lost: [(&str, fn(&str) -> bool); 3] = [
+    let lost: [(&str, Fits); 3] = [
         ("EXPUNGE", |line| line.ends_with("EXPUNGE")),
         ("EXISTS", |line| line.ends_with("EXISTS")),
         ("FETCH", |line| line.contains(" FETCH (FLAGS ")),

@@ -78,7 +78,7 @@ async fn an_answer_of_many_lines_is_one_write() {
 #[tokio::test]
 async fn commands_that_come_together_are_answered_together() {
     let (mut client, writes) = counted(10).await;
-    let batch: String = (0..12).map(|number| format!("p{number} FETCH 1:* (UID FLAGS)\r\n")).collect();
+    let batch = "p FETCH 1:* (UID FLAGS)\r\n".repeat(12);
     client.send(format!("{batch}last NOOP\r\n")).await;
     let answer = client.until("last ").await;
     assert_eq!(answer.lines().count(), 12 * 11 + 1, "{answer}");

@@ -210,11 +210,9 @@ impl Chooser<'_> {
         match self.random.below(100) {
             0..=13 if !crowded => self.append(),
             14..=18 if !crowded => self.copy(numbers),
-            14..=18 => self.delete(numbers),
-            19..=29 => Command::new("NOOP", Kind::Plain),
+            14..=18 | 41..=48 => self.delete(numbers),
             30..=32 => Command::new("CHECK", Kind::Plain),
             33..=40 => self.expunge(),
-            41..=48 => self.delete(numbers),
             49..=69 => self.store(numbers),
             70..=84 => self.fetch(numbers),
             85..=99 => self.search(numbers),

@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_found() {
-        let wrong: [(&str, fn(&mut Model) -> Result<(), String>); 10] = [
+        type Wrong = fn(&mut Model) -> Result<(), String>;
+        let wrong: [(&str, Wrong); 10] = [
             ("shrinks", |model| model.exists(2)),
             ("too many recent", |model| model.recent(4)),
             ("expunge 0", |model| model.remove(0)),

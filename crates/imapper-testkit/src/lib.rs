@@ -1,4 +1,9 @@
-//! Wire scripts for IMAP servers, and the runner that plays them.
+//! What plugins of the IMAP server imapper are tested with.
+//!
+//! - [`storage_conformance!`] and [`users_conformance!`] make a `#[test]` of each promise that a storage, or a
+//!   database of users, has to keep; [`Model`] is a storage to compare others with.
+//! - [`no_trace::no_trace`] shows that an extension that is off leaves nothing behind.
+//! - Wire scripts, and the runner that plays them, show what a server says.
 //!
 //! A script is a dialogue in the form of the RFCs (`C: a1 NOOP`, `S: a1 OK`) with a header that says
 //! which mailboxes the server has and which place of which RFC is shown. The format and the meaning of

@@ -105,7 +105,7 @@ async fn tell(cx: &mut Context<'_>, selected: &Selected) -> Result<(), Reject> {
     line.number(hub.uid_validity().get()).word("] UIDs are valid");
     cx.send(&mut line).await?;
     line = Line::untagged("OK [UIDNEXT ");
-    line.number(hub.uid_next().get()).word("] the next UID, or one above it");
+    line.number(selected.view.uid_next().get()).word("] the next UID, or one above it");
     cx.send(&mut line).await?;
     Ok(())
 }

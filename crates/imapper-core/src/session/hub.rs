@@ -144,6 +144,12 @@ impl Hub {
         self.state().table.clone()
     }
 
+    /// The messages now, and the UIDNEXT of the same moment.
+    pub(super) fn table_and_uid_next(&self) -> (Table, Uid) {
+        let state = self.state();
+        (state.table.clone(), state.uid_next)
+    }
+
     /// How far the table has come.
     pub fn modseq(&self) -> ModSeq {
         self.state().modseq
@@ -335,7 +341,8 @@ impl State {
         let changed = self.put(pulled.rows, has_modseqs);
         let removed = self.table.remove(&pulled.vanished) > 0;
         self.modseq = pulled.to;
-        self.uid_next = self.uid_next.max(pulled.status.uid_next);
+        let above = self.table.last_uid().map_or(Uid::MIN, Uid::next);
+        self.uid_next = self.uid_next.max(pulled.status.uid_next).max(above);
         changed || removed
     }
 

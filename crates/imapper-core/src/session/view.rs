@@ -71,6 +71,8 @@ pub struct View {
     // While some are held: what was told and what was there after the last sync, so that commands that follow
     // one another do not compare the same two tables again and again.
     rest: Option<(Table, Table)>,
+    // Above every UID when the mailbox was opened, and not above any that came since.
+    uid_next: Uid,
     // The highest UID that the client was ever told. Messages only come above it.
     top: Option<Uid>,
     // May name UIDs between, that do not exist.
@@ -99,6 +101,7 @@ impl View {
     pub async fn open(hub: Arc<Hub>, read_only: bool) -> Result<Self> {
         let mut view = Self {
             told: Table::new(),
+            uid_next: Uid::MIN,
             hub,
             read_only,
             held: UidSet::new(),
@@ -110,7 +113,7 @@ impl View {
             watch_modseqs: false,
         };
         view.claim().await?;
-        view.told = view.hub.table();
+        (view.told, view.uid_next) = view.hub.table_and_uid_next();
         view.top = view.told.last_uid();
         view.recent_told = view.recent_count();
         Ok(view)
@@ -129,6 +132,11 @@ impl View {
     /// The messages as the client knows them.
     pub const fn told(&self) -> &Table {
         &self.told
+    }
+
+    /// UIDNEXT as of the opening (RFC 3501 §2.3.1.1): what comes later is told with a UID not below.
+    pub const fn uid_next(&self) -> Uid {
+        self.uid_next
     }
 
     /// How many messages the client knows of.
@@ -563,6 +571,16 @@ mod tests {
         model.remove(&uids(&[4, 7]));
         hub.refresh().await.unwrap();
         assert_eq!(b.sync(Removals::Tell), [expunge(7, 7), expunge(4, 4), Update::Recent(2)]);
+    }
+
+    #[tokio::test]
+    async fn uidnext_is_not_above_what_comes_after_the_opening() {
+        let (model, hub, mut view) = select(3).await;
+        model.add_all(2);
+        hub.refresh().await.unwrap();
+        assert_eq!((view.exists(), view.uid_next(), hub.uid_next()), (3, uid(4), uid(6)));
+        view.sync(Removals::Tell);
+        assert_eq!(view.uid_at(seq(4)), Some(uid(4)));
     }
 
     #[tokio::test]

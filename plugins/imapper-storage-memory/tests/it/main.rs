@@ -18,8 +18,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use imapper_core::storage::{
-    AccountId, Appended, ByteStream, FlagChange, FlagOp, Mbox, NewMessage, Result, Row, Staged,
-    Storage, StorageError, TreeOp, Want,
+    AccountId, Appended, ByteStream, FlagChange, FlagOp, Mbox, NewMessage, Result, Row, Staged, Storage,
+    StorageError, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, Flags, InternalDate, SystemFlag, Uid, UidSet};
 use imapper_storage_memory::Memory;

@@ -1,5 +1,6 @@
 //! The tasks of the workspace, called as `cargo xtask TASK`. Each task is one file.
 
+mod bench;
 mod ci;
 mod docs;
 mod fuzz;
@@ -21,6 +22,8 @@ usage: cargo xtask TASK
   test [ARGS]   all tests and doc tests; with ARGS only `cargo nextest run ARGS`
   tidy          the rules of this workspace that neither rustc nor clippy knows
   docs          the API documentation, where a warning is an error
+  bench [idle [SESSIONS]]
+                what the release build costs: figures, no verdict
   fuzz [--seconds N] [TARGET…]
                 libFuzzer on each target of fuzz/, a minute each
   rfc [-v] [--check]
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         ["ci", "--long"] => ci::ci(true),
         ["test", rest @ ..] => test::test(rest),
         ["tidy"] => tidy::tidy(),
+        ["bench", rest @ ..] => bench::bench(rest),
         ["docs"] => docs::docs(),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["rfc", rest @ ..] => rfc::rfc(rest),

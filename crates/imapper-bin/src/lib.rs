@@ -24,4 +24,4 @@ pub use plugin::{PluginConfig, PluginError};
 pub use run::run;
 pub use server::{Configuration, Server};
 #[cfg(all(feature = "memory", feature = "static"))]
-pub use test_server::TestServer;
+pub use test_server::{TestServer, TestServerBuilder};

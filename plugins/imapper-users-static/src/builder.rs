@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use imapper_core::users::SecretString;
 
-use crate::hash::{COST, Hash, HashError, hash_with_cost};
+use crate::hash::{COST, Hash, HashError, hash_password_with_cost};
 use crate::remembered::Remembered;
 use crate::users::{Known, Static};
 
@@ -96,7 +96,7 @@ impl Builder {
 
     /// A user with a password as it is, for tests: it is hashed at bcrypt's lowest cost.
     pub fn plain_password(self, user: &str, password: &str) -> Result<Self, SetupError> {
-        let hash = hash_with_cost(&SecretString::from(password), TEST_COST);
+        let hash = hash_password_with_cost(&SecretString::from(password), TEST_COST);
         let hash = hash.map_err(|source| SetupError::Password { user: user.to_owned(), source })?;
         self.account(user, &hash)
     }

@@ -6,5 +6,5 @@ mod remembered;
 mod users;
 
 pub use builder::{Builder, SetupError};
-pub use hash::{HashError, hash_password};
+pub use hash::{HashError, hash_password, hash_password_with_cost};
 pub use users::Static;

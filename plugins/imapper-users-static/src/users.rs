@@ -12,7 +12,7 @@ use imapper_core::users::{
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
-use crate::hash::{Hash, hash_with_cost, off_the_async_threads};
+use crate::hash::{Hash, hash_password_with_cost, off_the_async_threads};
 use crate::remembered::Remembered;
 
 /// Users from the configuration.
@@ -150,7 +150,8 @@ impl Manage for Static {
             return Err(AuthError::Invalid);
         }
         let (password, cost) = (password.clone(), self.cost);
-        let hash = off_the_async_threads(&self.slots, move || hash_with_cost(&password, cost)).await?;
+        let hash =
+            off_the_async_threads(&self.slots, move || hash_password_with_cost(&password, cost)).await?;
         let hash = hash.ok().and_then(|hash| Hash::new(&hash)).ok_or(AuthError::Invalid)?;
         self.known_mut().accounts.insert(user.to_owned(), hash);
         self.remembered.forget();

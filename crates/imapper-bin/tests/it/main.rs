@@ -19,5 +19,6 @@ mod program;
 mod serving;
 mod sessions;
 mod stopping;
+mod test_server;
 mod wire_scripts;
 mod writes;

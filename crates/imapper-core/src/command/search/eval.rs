@@ -297,14 +297,18 @@ impl Scratch {
         text: SearchText<'_>,
         turn: &Turn,
     ) -> (Option<bool>, bool) {
-        let mut is_unfinished = false;
+        let (mut is_unfinished, mut has_worked) = (false, false);
         let Self { reached, known, looked, text: number } = self;
         let found = program.decide(reached, |at, key, cost| {
             let (known, looked) = (known.get_mut(at)?, looked.get_mut(at)?);
             if known.is_none() && looked != number {
-                if cost > Cost::Digest && turn.is_over() {
-                    is_unfinished = true;
-                    return None;
+                if cost > Cost::Digest {
+                    // At least one at a time, or a program that is long enough would never come to its end.
+                    if has_worked && turn.is_over() {
+                        is_unfinished = true;
+                        return None;
+                    }
+                    has_worked = true;
                 }
                 *looked = *number;
                 *known = match (cost, text) {

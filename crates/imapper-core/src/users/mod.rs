@@ -95,16 +95,16 @@ impl ConnectionInfo {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// No such user, or a wrong password: which of both is told to nobody (NO [AUTHENTICATIONFAILED]).
+    /// No such user, or a wrong password: which of both is told to nobody (NO with AUTHENTICATIONFAILED).
     #[error("invalid credentials")]
     Invalid,
-    /// The credentials are right, but not for that identity (NO [AUTHORIZATIONFAILED]).
+    /// The credentials are right, but not for that identity (NO with AUTHORIZATIONFAILED).
     #[error("not authorised for that identity")]
     NotAuthorized,
     /// The plugin can't verify credentials of that kind.
     #[error("credentials of that kind are not supported")]
     Unsupported,
-    /// The user database is away (NO [UNAVAILABLE]).
+    /// The user database is away (NO with UNAVAILABLE).
     #[error("user database unavailable: {0}")]
     Unavailable(#[source] crate::storage::error::Cause),
 }

@@ -37,9 +37,8 @@ impl InAuthenticated for Enable {
                 continue;
             }
             let enabling = Arc::clone(enabling);
-            // RFC 5161 §3.1 has it before a mailbox is selected, and leaves it to servers to check that. One
-            // that is open is told as before until the next command; nothing has to be said of it now.
-            if enabling.enable(cx, None) {
+            // RFC 5161 §3.1 has it before a mailbox is selected, and leaves it to servers to check that.
+            if enabling.enable(cx) {
                 cx.policy.enabled.push(name);
                 enabled.sp().word(name);
             }

@@ -3,12 +3,12 @@
 use imapper_core::registry::Extension;
 
 use crate::{
-    AuthPlain, Children, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus, LiteralPlus, LoginDisabled,
-    Namespace, SaslIr, StartTls, UidPlus, Unselect,
+    AuthPlain, Children, Condstore, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus, LiteralPlus,
+    LoginDisabled, Namespace, Qresync, SaslIr, StartTls, UidPlus, Unselect,
 };
 use crate::{
-    auth_plain, children, enable, id, idle, literal, logindisabled, namespace, sasl_ir, starttls, uidplus,
-    unselect,
+    auth_plain, children, condstore, enable, id, idle, literal, logindisabled, namespace, qresync, sasl_ir,
+    starttls, uidplus, unselect,
 };
 
 /// What the extensions can be told.
@@ -82,6 +82,7 @@ const fn entry(
 const ENTRIES: &[Entry] = &[
     entry("AUTH=PLAIN", &["AUTH-PLAIN"], true, auth_plain::WORDS, |_| Box::new(AuthPlain)),
     entry("CHILDREN", &[], true, children::WORDS, |_| Box::new(Children)),
+    entry("CONDSTORE", &[], true, condstore::WORDS, |_| Box::new(Condstore)),
     entry("ENABLE", &[], true, enable::WORDS, |_| Box::new(Enable)),
     entry("ID", &[], true, id::WORDS, |options| {
         let fields = options.id.clone().unwrap_or_else(IdFields::imapper);
@@ -94,6 +95,7 @@ const ENTRIES: &[Entry] = &[
         Box::new(LoginDisabled { on_loopback: options.named })
     }),
     entry("NAMESPACE", &[], true, namespace::WORDS, |_| Box::new(Namespace)),
+    entry("QRESYNC", &[], true, qresync::WORDS, |_| Box::new(Qresync)),
     entry("SASL-IR", &[], true, sasl_ir::WORDS, |_| Box::new(SaslIr)),
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),
     entry("UIDPLUS", &[], true, uidplus::WORDS, |_| Box::new(UidPlus)),

@@ -2,6 +2,7 @@
 
 mod auth_plain;
 mod children;
+mod condstore;
 mod enable;
 mod entries;
 mod id;
@@ -9,6 +10,7 @@ mod idle;
 mod literal;
 mod logindisabled;
 mod namespace;
+mod qresync;
 mod sasl_ir;
 mod starttls;
 mod uidplus;
@@ -16,6 +18,7 @@ mod unselect;
 
 pub use auth_plain::AuthPlain;
 pub use children::Children;
+pub use condstore::Condstore;
 pub use enable::Enable;
 pub use entries::{Entry, Options, all, find, standard};
 pub use id::{ClientId, Id, IdError, IdFields, IdLimits};
@@ -23,6 +26,7 @@ pub use idle::Idle;
 pub use literal::{LiteralMinus, LiteralPlus};
 pub use logindisabled::LoginDisabled;
 pub use namespace::Namespace;
+pub use qresync::Qresync;
 pub use sasl_ir::SaslIr;
 pub use starttls::StartTls;
 pub use uidplus::UidPlus;

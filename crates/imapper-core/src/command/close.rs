@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::expunge;
 use crate::registry::{Context, Flow, InSelected, Outcome, Row, Run, Updates};
-use crate::session::{Login, Reject, Reply, Rights, Selected, State};
+use crate::session::{Login, Reject, Rights, Selected, State};
 use crate::storage::StorageError;
 use crate::types::UidSet;
 use crate::wire::Args;
@@ -26,15 +26,15 @@ impl InSelected for Close {
     ) -> Outcome {
         args.end()?;
         // Nothing is removed, and nothing said, where the mailbox can only be read (RFC 3501 §6.4.2).
-        let mut code = None;
         if !selected.read_only && selected.rights.contains(Rights::EXPUNGE) {
-            code = match expunge::remove(cx, selected, UidSet::all()).await {
+            match expunge::remove(cx, selected, UidSet::all()).await {
                 // Another session has deleted the mailbox: there is nothing left to remove.
-                Err(Reject::Storage(StorageError::NoMailbox)) => None,
-                removed => removed?,
-            };
+                Err(Reject::Storage(StorageError::NoMailbox)) => {}
+                // No code tells of a mailbox that the client has not followed to its end (RFC 7162 §3.2.8).
+                removed => drop(removed?),
+            }
         }
         cx.next = Some(State::Authenticated(login.clone()));
-        Ok(Flow::Done(Reply { code, ..Reply::completed() }))
+        Ok(Flow::done())
     }
 }

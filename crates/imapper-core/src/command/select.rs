@@ -29,18 +29,19 @@ pub(super) async fn open(cx: &mut Context<'_>, login: &Login, args: &mut Args<'_
     args.end()?;
     // The mailbox that was open is closed first, whether or not this one can be opened.
     cx.next = Some(State::Authenticated(login.clone()));
+    if cx.is_selected && cx.policy.tells_closed {
+        // RFC 7162 §3.2.11: what comes from here on is about the other mailbox.
+        cx.out.status(cx.name, "OK", Some(&Code::CLOSED), "the mailbox that was selected is closed").await?;
+    }
     let found = cx.find(&name, login, Rights::READ).await?;
     if found.info.no_select {
         return Err(Reject::code(Code::NONEXISTENT, "this name is no mailbox that can be selected"));
     }
     let mut selected = Box::new(opened(cx, name, found, examine).await?);
     tell(cx, &selected).await?;
+    cx.done(&Done::Selected(&selected)).await?;
     for parameter in parameters {
         parameter.opened(cx, &mut selected).await?;
-    }
-    let status = cx.storage().status(&selected.mbox.account, std::slice::from_ref(&selected.mbox.id)).await?;
-    if let Some(status) = status.first() {
-        cx.done(&Done::Selected(&selected, status)).await?;
     }
     let code = if selected.read_only { Code::READ_ONLY } else { Code::READ_WRITE };
     cx.next = Some(State::Selected(login.clone(), selected));

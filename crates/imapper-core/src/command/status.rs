@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use crate::registry::slots::StatusItem;
 use crate::registry::{Context, Flow, InAuthenticated, Outcome, Registry, Row, Run};
 use crate::session::{Login, Reject, Rights};
-use crate::storage::{MailboxInfo, Status as State};
-use crate::types::Code;
+use crate::storage::{MailboxInfo, ModSeqs, Status as State, StorageError};
+use crate::types::{Code, ModSeq};
 use crate::wire::{Args, Line};
 
 pub(super) fn row() -> Row {
@@ -46,7 +46,7 @@ impl InAuthenticated for Status {
             return Err(Reject::code(Code::NONEXISTENT, "this name is no mailbox"));
         }
         let status = cx.storage().status(&found.mbox.account, std::slice::from_ref(&found.mbox.id)).await?;
-        let status = status.first().ok_or(crate::storage::StorageError::NoMailbox)?;
+        let status = status.into_iter().next().ok_or(StorageError::NoMailbox)?;
         tell(cx, &name, &found.info, status, &items).await?;
         Ok(Flow::done())
     }
@@ -57,11 +57,10 @@ pub type Wanted = (String, Arc<dyn StatusItem>);
 
 /// Reads `(ITEM ITEM…)`.
 pub fn parse_items(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Vec<Wanted>, Reject> {
-    let modseq = cx.storage().caps().modseq;
     let items = args.list(|args| {
         let start = *args;
         let word = args.word()?;
-        let item = cx.shared.registry.status_items.get(&word).filter(|item| item.is_known(modseq));
+        let item = cx.shared.registry.status_items.get(&word);
         let item = item.ok_or_else(|| start.malformed("no such item of STATUS"))?;
         Ok((word, Arc::clone(item)))
     })?;
@@ -73,9 +72,13 @@ pub async fn tell(
     cx: &mut Context<'_>,
     name: &str,
     mailbox: &MailboxInfo,
-    status: &State,
+    mut status: State,
     items: &[Wanted],
 ) -> Result<(), Reject> {
+    if cx.storage().caps().modseq == ModSeqs::None {
+        // Whatever the storage counts there, it is none that a client may keep.
+        status.highest_modseq = ModSeq::ZERO;
+    }
     let mut line = Line::untagged("STATUS ");
     line.mailbox(name).word(" (");
     for (at, (word, item)) in items.iter().enumerate() {
@@ -83,7 +86,8 @@ pub async fn tell(
             line.sp();
         }
         line.word(word).sp();
-        item.render(mailbox, status, &mut line);
+        item.begin(cx);
+        item.render(mailbox, &status, &mut line);
     }
     line.raw(b")");
     Ok(cx.send(&mut line).await?)

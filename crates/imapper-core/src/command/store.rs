@@ -10,7 +10,7 @@ use crate::registry::slots::{Done, Storing};
 use crate::registry::{Context, Flow, InSelected, Outcome, Row, Run, UidForm, Updates};
 use crate::session::{Login, Reject, Reply, Rights, Selected};
 use crate::storage::{FlagChange, FlagOp, Stored};
-use crate::types::{Code, Flags, SystemFlag, SystemFlags, Uid, UidSet};
+use crate::types::{Code, Flags, ModSeq, SystemFlag, SystemFlags, Uid, UidSet};
 use crate::wire::Args;
 
 /// How many messages are changed in one step, so that a huge STORE does not keep others from the mailbox.
@@ -111,25 +111,28 @@ async fn store(
 ) -> Outcome {
     check_flags(cx, change.op.flags())?;
     change.op = allowed(cx, selected, &change.op)?;
+    selected.view.watch_modseqs(cx.policy.known_up_to.is_some());
     let all = change.uids.clone();
-    let mut outcome = Stored::default();
+    let mut outcome = Steps::default();
     for uids in slices(&all) {
-        let (storage, mbox) = (Arc::clone(cx.storage()), selected.mbox.clone());
         let slice = FlagChange { uids, op: change.op.clone(), unchanged_since: change.unchanged_since };
-        let op = change.op.clone();
-        let stored = cx.finish(async move { storage.set_flags(&mbox, slice).await }).await?;
-        if silent {
-            selected.view.expect(&op, &stored);
+        let mut stored = set_flags(cx, selected, slice).await?;
+        if let Some(again) = unaffected(selected, &change, &stored.conflict).await? {
+            stored.conflict = stored.conflict.difference(&again.uids);
+            outcome.add(selected, &change.op, silent, &stored);
+            stored = set_flags(cx, selected, again).await?;
         }
-        outcome.modseq = outcome.modseq.max(stored.modseq);
-        outcome.conflict = outcome.conflict.union(&stored.conflict);
-        outcome.unchanged = outcome.unchanged.union(&stored.unchanged);
-        outcome.changed.extend(stored.changed);
+        outcome.add(selected, &change.op, silent, &stored);
     }
-    let touched = outcome.unchanged.union(&outcome.changed.iter().map(|(uid, _)| *uid).collect());
+    let touched = outcome.unchanged.union(&outcome.changed);
     if !silent {
         selected.view.retell(&touched);
+    } else if change.unchanged_since.is_some() {
+        // RFC 7162 §3.1.3: told in spite of .SILENT.
+        selected.view.retell_modseqs(&touched);
     }
+    // So that the client need not ask why (RFC 7162 §3.1.3).
+    selected.view.retell(&outcome.conflict);
     let conflicts = if cx.uid { outcome.conflict.clone() } else { numbers(selected, &outcome.conflict) };
     let mut code = cx.done(&Done::Stored { conflicts: &conflicts, modseq: outcome.modseq }).await?;
     let there = touched.union(&outcome.conflict);
@@ -143,6 +146,57 @@ async fn store(
         code = Some(Code::EXPUNGEISSUED);
     }
     Ok(Flow::Done(Reply { code, ..Reply::completed() }))
+}
+
+async fn set_flags(cx: &Context<'_>, selected: &Selected, change: FlagChange) -> Result<Stored, Reject> {
+    let (storage, mbox) = (Arc::clone(cx.storage()), selected.mbox.clone());
+    Ok(cx.finish(async move { storage.set_flags(&mbox, change).await }).await?)
+}
+
+/// What the steps of one STORE have done.
+#[derive(Default)]
+struct Steps {
+    changed: UidSet,
+    unchanged: UidSet,
+    conflict: UidSet,
+    modseq: ModSeq,
+}
+
+impl Steps {
+    fn add(&mut self, selected: &mut Selected, op: &FlagOp, silent: bool, stored: &Stored) {
+        if silent {
+            selected.view.expect(op, stored);
+        }
+        self.changed = self.changed.union(&stored.changed.iter().map(|(uid, _)| *uid).collect());
+        self.unchanged = self.unchanged.union(&stored.unchanged);
+        self.conflict = self.conflict.union(&stored.conflict);
+        self.modseq = self.modseq.max(stored.modseq);
+    }
+}
+
+/// Of the messages that were held back, those that somebody has changed in other flags than these: +FLAGS and
+/// -FLAGS are in no conflict with that (RFC 7162 §3.1.12). The change of them, on the condition that nothing
+/// happens to them meanwhile.
+async fn unaffected(
+    selected: &Selected,
+    change: &FlagChange,
+    held_back: &UidSet,
+) -> Result<Option<FlagChange>, Reject> {
+    let Some(since) = change.unchanged_since.filter(|_| !held_back.is_empty()) else { return Ok(None) };
+    let (FlagOp::Add(flags) | FlagOp::Remove(flags)) = &change.op else { return Ok(None) };
+    let hub = selected.view.hub();
+    hub.refresh().await?;
+    // The table may be newer than that, in which case the message is held back again.
+    let (modseq, now) = (hub.modseq(), hub.table());
+    let of_these = |all: &Flags| all.without(&all.without(flags));
+    let known = selected.view.told().iter_uids(held_back).filter(|(_, told)| told.modseq <= since);
+    let uids: UidSet = known
+        .filter(|(_, told)| {
+            now.find(told.uid).is_some_and(|(_, entry)| of_these(&told.flags) == of_these(&entry.flags))
+        })
+        .map(|(_, told)| told.uid)
+        .collect();
+    Ok((!uids.is_empty()).then(|| FlagChange { uids, op: change.op.clone(), unchanged_since: Some(modseq) }))
 }
 
 /// UIDs as the numbers of this session.

@@ -2,14 +2,14 @@
 
 use crate::session::view::{Removals, Update};
 use crate::session::{Output, Policy, Reject, Selected, policy::Told};
-use crate::types::UidSet;
+use crate::types::{Uid, UidSet};
 use crate::wire::Line;
 
 /// Asks the storage what is new and tells it. `uid`: the command that runs came with UID, so that a FETCH names
 /// the UID too (RFC 3501 §6.4.8).
 pub(super) async fn flush(
     out: &mut Output,
-    policy: &Policy,
+    policy: &mut Policy,
     selected: &mut Selected,
     removals: Removals,
     uid: bool,
@@ -23,13 +23,26 @@ pub(super) async fn flush(
         // RFC 2180 §3.3: whoever has a mailbox open that another session deletes is disconnected.
         return Err(Reject::Bye(None, "the mailbox has been deleted".into()));
     }
-    if !selected.view.is_behind() {
+    selected.view.watch_modseqs(policy.known_up_to.is_some());
+    let owes = std::mem::take(&mut policy.owes_known_up_to);
+    if !selected.view.is_behind() && !owes {
         return Ok(());
     }
     if let Err(error) = selected.view.claim().await {
         tracing::warn!(account = %selected.mbox.account, mailbox = %selected.mbox.id, %error, "\\Recent could not be claimed");
     }
-    tell(out, policy, selected, removals, uid).await
+    let was_held = !selected.view.held().is_empty();
+    tell(out, policy, selected, removals, uid).await?;
+    // While a removal is held back, the client must not take the mod-sequences that it was told since for a sign
+    // that it knows everything (RFC 7162 §3.2).
+    let is_held = !selected.view.held().is_empty();
+    if let Some(known_up_to) = policy.known_up_to
+        && (owes || was_held || is_held)
+        && hub.has_modseqs()
+    {
+        out.untagged("", &mut known_up_to(selected.view.known_up_to())).await?;
+    }
+    Ok(())
 }
 
 async fn tell(
@@ -40,38 +53,56 @@ async fn tell(
     uid: bool,
 ) -> Result<(), Reject> {
     let updates = selected.view.sync(removals);
-    if let Some(removal) = policy.removal {
-        let removed: UidSet = updates
-            .iter()
-            .filter_map(|update| if let Update::Expunge { uid, .. } = update { Some(*uid) } else { None })
-            .collect();
-        if !removed.is_empty() {
-            out.untagged("", &mut removal(&removed)).await?;
-        }
+    let removed: UidSet = updates
+        .iter()
+        .filter_map(|update| if let Update::Expunge { uid, .. } = update { Some(*uid) } else { None })
+        .collect();
+    let removal = policy.removal.filter(|_| !removed.is_empty());
+    let mut removal = removal.and_then(|removal| removal(selected, &removed));
+    if let Some(line) = &mut removal {
+        out.untagged("", line).await?;
     }
     for update in updates {
         let mut line = match update {
-            Update::Expunge { .. } if policy.removal.is_some() => continue,
+            Update::Expunge { .. } if removal.is_some() => continue,
             Update::Expunge { seq, .. } => Line::numbered(seq.get(), "EXPUNGE"),
             Update::Exists(count) => Line::numbered(count, "EXISTS"),
             Update::Recent(_) if policy.no_recent => continue,
             Update::Recent(count) => Line::numbered(count, "RECENT"),
-            Update::Flags { uid: message, .. } | Update::ModSeq { uid: message, .. } => {
-                let Some((seq, entry)) = selected.view.told().find(message) else { continue };
-                let mut line = Line::numbered(seq.get(), "FETCH (");
-                if uid {
-                    line.word("UID ").number(message.get()).sp();
-                }
-                let recent = !policy.no_recent && selected.view.is_recent(message);
-                line.word("FLAGS ").flags(&entry.flags, recent);
-                for item in &policy.told_items {
-                    item(&Told::new(seq, message, entry.modseq), &mut line);
-                }
-                line.raw(b")");
-                line
-            }
+            Update::Flags { uid: message, .. } => fetch(policy, selected, message, uid, true),
+            Update::ModSeq { uid: message, .. } => fetch(policy, selected, message, uid, false),
         };
         out.untagged("", &mut line).await?;
     }
     Ok(())
+}
+
+/// The FETCH of a message that has changed, in its flags or only in what is told beside them.
+fn fetch(policy: &Policy, selected: &Selected, message: Uid, uid: bool, flags: bool) -> Line {
+    let mut line = Line::new();
+    let Some((seq, entry)) = selected.view.told().find(message) else { return line };
+    line.raw(b"* ").number(seq.get()).raw(b" FETCH (");
+    let head = line.text().len();
+    if uid || policy.tells_uid {
+        line.word("UID ").number(message.get());
+    }
+    if flags {
+        let recent = !policy.no_recent && selected.view.is_recent(message);
+        separate(&mut line, head).word("FLAGS ").flags(&entry.flags, recent);
+    }
+    for item in &policy.told_items {
+        let before = line.text().len();
+        let start = separate(&mut line, head).text().len();
+        item(&Told::new(seq, message, entry.modseq), &mut line);
+        if line.text().len() == start {
+            line.truncate(before);
+        }
+    }
+    line.raw(b")");
+    line
+}
+
+/// A space, but before the first item.
+fn separate(line: &mut Line, head: usize) -> &mut Line {
+    if line.text().len() > head { line.sp() } else { line }
 }

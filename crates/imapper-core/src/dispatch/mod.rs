@@ -137,7 +137,7 @@ impl Session {
     /// Tells what has happened, to a client that waits for it.
     pub async fn tell(&mut self) -> Next {
         let Some(selected) = self.state.selected_mut() else { return Next::Go };
-        match flush::flush(&mut self.out, &self.policy, selected, Removals::Tell, false).await {
+        match flush::flush(&mut self.out, &mut self.policy, selected, Removals::Tell, false).await {
             Ok(()) => Next::Go,
             Err(reject) => self.reject("*", "", reject).await,
         }
@@ -197,12 +197,23 @@ impl Session {
             };
             return self.reject(head.tag, row.name, Reject::bad(text)).await;
         }
-        let outcome = self.run(&row, &head, upload).await;
-        self.conclude(head.tag, &row, head.uid, outcome).await
+        // RFC 9051 §7.5.1: UID FETCH and the like are not FETCH.
+        let mut removals = match row.updates {
+            Updates::HoldRemovals if !head.uid => Removals::Hold,
+            _ => Removals::Tell,
+        };
+        let outcome = self.run(&row, &head, upload, &mut removals).await;
+        self.conclude(head.tag, &row, head.uid, removals, outcome).await
     }
 
     /// Runs a row's handler with what its state holds, and enters the state that comes of it.
-    async fn run(&mut self, row: &Row, head: &Head<'_>, upload: Option<&mut Upload>) -> Outcome {
+    async fn run(
+        &mut self,
+        row: &Row,
+        head: &Head<'_>,
+        upload: Option<&mut Upload>,
+        removals: &mut Removals,
+    ) -> Outcome {
         let mut args = head.args;
         let (is_authenticated, is_selected) = (self.is_authenticated(), self.state.selected().is_some());
         let mut cx = Context {
@@ -217,6 +228,7 @@ impl Session {
             uid: head.uid,
             is_authenticated,
             is_selected,
+            removals: *removals,
             ticket: &mut self.ticket,
             next: None,
             removed: None,
@@ -235,6 +247,7 @@ impl Session {
                 Err(Reject::bad(text))
             }
         };
+        *removals = cx.removals;
         let (next, removed) = (cx.next, cx.removed);
         self.enter(next, removed);
         outcome
@@ -273,6 +286,7 @@ impl Session {
             uid: takeover.uid,
             is_authenticated,
             is_selected,
+            removals: Removals::Tell,
             ticket: &mut self.ticket,
             next: None,
             removed: None,
@@ -280,14 +294,15 @@ impl Session {
         let outcome = takeover.waiting.line(&mut cx, line).await;
         let (next, removed) = (cx.next, cx.removed);
         self.enter(next, removed);
-        match outcome {
+        let outcome = match outcome {
             Ok(None) => {
                 self.waiting = Some(takeover);
-                Next::Go
+                return Next::Go;
             }
-            Ok(Some(flow)) => self.conclude(&takeover.tag, &takeover.row, takeover.uid, Ok(flow)).await,
-            Err(reject) => self.conclude(&takeover.tag, &takeover.row, takeover.uid, Err(reject)).await,
-        }
+            Ok(Some(flow)) => Ok(flow),
+            Err(reject) => Err(reject),
+        };
+        self.conclude(&takeover.tag, &takeover.row, takeover.uid, Removals::Tell, outcome).await
     }
 
     /// A literal was too large, and will not come.
@@ -302,14 +317,21 @@ impl Session {
     }
 
     /// Sends what is told of the mailbox, and the tagged reply.
-    async fn conclude(&mut self, tag: &str, row: &Row, uid: bool, outcome: Outcome) -> Next {
+    async fn conclude(
+        &mut self,
+        tag: &str,
+        row: &Row,
+        uid: bool,
+        removals: Removals,
+        outcome: Outcome,
+    ) -> Next {
         let flow = match outcome {
             Ok(flow) => flow,
             Err(reject @ (Reject::Bad(_) | Reject::Bye(..) | Reject::Gone(_))) => {
                 return self.reject(tag, row.name, reject).await;
             }
             Err(reject) => {
-                let flushed = self.flush(row, uid).await;
+                let flushed = self.flush(row, uid, removals).await;
                 let next = self.reject(tag, row.name, reject).await;
                 return self.go_on(row, flushed, next).await;
             }
@@ -318,7 +340,7 @@ impl Session {
         if let Flow::Wait(waiting) = flow {
             return self.take_over(tag, row, uid, waiting).await;
         }
-        let flushed = self.flush(row, uid).await;
+        let flushed = self.flush(row, uid, removals).await;
         let (reply, next) = match flow {
             Flow::Done(reply) => (reply, Next::Go),
             Flow::Upgrade(upgrade, reply) => (reply, Next::Upgrade(upgrade)),
@@ -350,15 +372,12 @@ impl Session {
         if tells { self.tell().await } else { Next::Go }
     }
 
-    async fn flush(&mut self, row: &Row, uid: bool) -> Result<(), Reject> {
-        let removals = match row.updates {
-            Updates::Nothing => return Ok(()),
-            // RFC 9051 §7.5.1: UID FETCH and the like are not FETCH.
-            Updates::HoldRemovals if !uid => Removals::Hold,
-            _ => Removals::Tell,
-        };
+    async fn flush(&mut self, row: &Row, uid: bool, removals: Removals) -> Result<(), Reject> {
+        if row.updates == Updates::Nothing {
+            return Ok(());
+        }
         let Some(selected) = self.state.selected_mut() else { return Ok(()) };
-        flush::flush(&mut self.out, &self.policy, selected, removals, uid).await
+        flush::flush(&mut self.out, &mut self.policy, selected, removals, uid).await
     }
 
     /// Answers a command that was not done.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::slots::Done;
 use super::{Registry, Ticket};
 use crate::limits::Limits;
+use crate::session::view::Removals;
 use crate::session::{
     Access, Data, Hubs, Login, Namespaces, Output, Place, Policy, Reject, Rights, State, Upload, namespace,
 };
@@ -72,6 +73,8 @@ pub struct Context<'a> {
     pub is_authenticated: bool,
     /// Whether a mailbox is open.
     pub is_selected: bool,
+    /// Whether removals are told when the command is over. A command that answers with numbers holds them.
+    pub removals: Removals,
     /// The session's place in the counts of the door.
     pub ticket: &'a mut Ticket,
     /// The state that the session is in when the command is over, however it ends; `None` leaves it as it is.

@@ -13,8 +13,7 @@ use crate::message::Digest;
 use crate::message::search::decode_charset;
 use crate::session::{Login, Reject, Rights, Selected};
 use crate::storage::{
-    Appended, Copied, CopyMode, FlagChange, MailboxInfo, ModSeqs, Row, SearchKey as Pushed, Status, Storage,
-    Want,
+    Appended, Copied, CopyMode, FlagChange, MailboxInfo, Row, SearchKey as Pushed, Status, Storage, Want,
 };
 use crate::types::{Code, Flags, ModSeq, Seq, Uid, UidSet};
 use crate::wire::{Args, Line};
@@ -35,8 +34,10 @@ pub trait Fetched: Send + Sync {
         ""
     }
 
-    /// The command is understood, and nothing is told yet.
-    fn begin(&self, _cx: &mut Context<'_>, _selected: &mut Selected) {}
+    /// The command is understood, and nothing is told yet: an item may still refuse.
+    fn begin(&self, _cx: &mut Context<'_>, _selected: &mut Selected) -> Result<(), Reject> {
+        Ok(())
+    }
 
     /// Which columns of a message's row it is made of; `None` if the table of the view is enough (number,
     /// UID, flags, mod-sequence).
@@ -136,7 +137,7 @@ pub trait BeforeFetch: Send + Sync {
         &self,
         cx: &mut Context<'_>,
         selected: &mut Selected,
-        uids: &mut UidSet,
+        plan: &mut FetchPlan,
     ) -> Result<(), Reject>;
 }
 
@@ -248,6 +249,15 @@ pub trait SearchTest: Send + Sync {
         0
     }
 
+    /// The keys are understood, and nothing is looked at yet.
+    fn begin(&self, _cx: &mut Context<'_>) {}
+
+    /// Whether it names messages by number, so that no number may change before the answer is complete
+    /// (RFC 9051 §7.5.1).
+    fn names_numbers(&self) -> bool {
+        false
+    }
+
     /// Adds to the end of the answer because this key was used, as ` (NAME value)`, or in the extended form
     /// as ` NAME value`. `found` holds UIDs.
     fn adds(&self, _selected: &Selected, _found: &UidSet, _extended: bool, _line: &mut Line) {}
@@ -301,13 +311,11 @@ pub trait SearchShape: Send + Sync {
 
 /// A word of STATUS.
 pub trait StatusItem: Send + Sync + 'static {
-    /// Adds the value.
-    fn render(&self, mailbox: &MailboxInfo, status: &Status, line: &mut Line);
+    /// It was asked for.
+    fn begin(&self, _cx: &mut Context<'_>) {}
 
-    /// Whether the storage can tell it at all.
-    fn is_known(&self, _modseq: ModSeqs) -> bool {
-        true
-    }
+    /// Adds the value. Mod-sequences are 0 where the storage keeps none.
+    fn render(&self, mailbox: &MailboxInfo, status: &Status, line: &mut Line);
 }
 
 /// A parameter of SELECT and EXAMINE (RFC 4466 §2.1).
@@ -407,8 +415,8 @@ pub trait ListReturning: Send + Sync {
 /// What a command has done, for those who add a response code or a line to its reply.
 #[non_exhaustive]
 pub enum Done<'a> {
-    /// SELECT or EXAMINE: the state of the mailbox has been told.
-    Selected(&'a Selected, &'a Status),
+    /// SELECT or EXAMINE: what every client is told of the mailbox has been told; the parameters come then.
+    Selected(&'a Selected),
     /// APPEND, to a mailbox on which the user has these rights.
     Appended(&'a Appended, Rights),
     /// COPY or MOVE, to a mailbox on which the user has these rights.
@@ -434,7 +442,7 @@ pub trait OnDone: Send + Sync + 'static {
 /// What a word of ENABLE turns.
 pub trait Enabling: Send + Sync + 'static {
     /// Turns it on; `false` if it can't be (then the word is not told as enabled).
-    fn enable(&self, cx: &mut Context<'_>, selected: Option<&mut Selected>) -> bool;
+    fn enable(&self, cx: &mut Context<'_>) -> bool;
 }
 
 /// A storage around the storage: limits, metrics, faults.

@@ -144,10 +144,10 @@ impl Hub {
         self.state().table.clone()
     }
 
-    /// The messages now, and the UIDNEXT of the same moment.
-    pub(super) fn table_and_uid_next(&self) -> (Table, Uid) {
+    /// The messages now, and the UIDNEXT and the mod-sequence of the same moment.
+    pub(super) fn now(&self) -> (Table, Uid, ModSeq) {
         let state = self.state();
-        (state.table.clone(), state.uid_next)
+        (state.table.clone(), state.uid_next, state.modseq)
     }
 
     /// How far the table has come.
@@ -186,7 +186,7 @@ impl Hub {
     }
 
     /// Whether the storage keeps mod-sequences at all.
-    pub(super) fn has_modseqs(&self) -> bool {
+    pub fn has_modseqs(&self) -> bool {
         self.storage.caps().modseq != ModSeqs::None
     }
 

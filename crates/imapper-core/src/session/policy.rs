@@ -3,8 +3,9 @@
 
 use std::fmt;
 
+use super::Selected;
 use crate::storage::Row;
-use crate::types::{Seq, Uid, UidSet};
+use crate::types::{ModSeq, Seq, Uid, UidSet};
 use crate::wire::{Line, NonSync};
 
 /// What holds in a session beyond the base protocol.
@@ -21,15 +22,28 @@ pub struct Policy {
     pub enabled: Vec<&'static str>,
     /// What stands in a FETCH that nobody asked for beside FLAGS.
     pub told_items: Vec<ToldItem>,
+    /// Whether such a FETCH names the UID, also when the command came without UID.
+    pub tells_uid: bool,
+    /// For a client that follows mod-sequences: how it is told up to which one it knows all that has happened
+    /// in the mailbox. Such a client is told of changes that only the mod-sequence shows, too.
+    pub known_up_to: Option<KnownUpTo>,
+    /// Whether that is to be told when the command is over.
+    pub owes_known_up_to: bool,
+    /// Whether it is told that a mailbox has been closed because another one is opened.
+    pub tells_closed: bool,
     /// How the removal of messages is told; `None` is EXPUNGE by number.
     pub removal: Option<Removal>,
 }
 
-/// An item of an unsolicited FETCH: adds ` NAME value` for a message, or nothing.
+/// An item of an unsolicited FETCH: adds `NAME value` for a message, or nothing.
 pub type ToldItem = fn(&Told<'_>, &mut Line);
 
-/// How removals are told instead of by EXPUNGE: one line for all of them.
-pub type Removal = fn(&UidSet) -> Line;
+/// The line that tells up to which mod-sequence everything is known.
+pub type KnownUpTo = fn(ModSeq) -> Line;
+
+/// How removals are told instead of by EXPUNGE: one line for all of them. `None`: by EXPUNGE all the same, in
+/// this mailbox.
+pub type Removal = fn(&Selected, &UidSet) -> Option<Line>;
 
 /// A message whose flags are told.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +54,14 @@ pub struct Told<'a> {
     /// Its UID.
     pub uid: Uid,
     /// The mod-sequence of its last change.
-    pub modseq: crate::types::ModSeq,
+    pub modseq: ModSeq,
     /// Its row, where it was read.
     pub row: Option<&'a Row>,
 }
 
 impl<'a> Told<'a> {
     /// A message without its row.
-    pub const fn new(seq: Seq, uid: Uid, modseq: crate::types::ModSeq) -> Self {
+    pub const fn new(seq: Seq, uid: Uid, modseq: ModSeq) -> Self {
         Self { seq, uid, modseq, row: None }
     }
 

@@ -79,7 +79,10 @@ pub struct View {
     recent: UidSet,
     recent_told: u32,
     retell: UidSet,
+    retell_modseqs: UidSet,
     watch_modseqs: bool,
+    // The client has been told all that has happened up to here.
+    known_up_to: ModSeq,
 }
 
 /// What lies between what was told and what is.
@@ -110,10 +113,12 @@ impl View {
             recent: UidSet::new(),
             recent_told: 0,
             retell: UidSet::new(),
+            retell_modseqs: UidSet::new(),
             watch_modseqs: false,
+            known_up_to: ModSeq::ZERO,
         };
         view.claim().await?;
-        (view.told, view.uid_next) = view.hub.table_and_uid_next();
+        (view.told, view.uid_next, view.known_up_to) = view.hub.now();
         view.top = view.told.last_uid();
         view.recent_told = view.recent_count();
         Ok(view)
@@ -137,6 +142,12 @@ impl View {
     /// UIDNEXT as of the opening (RFC 3501 §2.3.1.1): what comes later is told with a UID not below.
     pub const fn uid_next(&self) -> Uid {
         self.uid_next
+    }
+
+    /// The mod-sequence up to which the client has been told everything. Stays behind while a removal is held
+    /// back (RFC 7162 §3.2).
+    pub const fn known_up_to(&self) -> ModSeq {
+        self.known_up_to
     }
 
     /// How many messages the client knows of.
@@ -211,7 +222,7 @@ impl View {
 
     /// Whether [`View::sync`] could have something to tell; costs nothing. May be true without need.
     pub fn is_behind(&self) -> bool {
-        !self.retell.is_empty() || !self.told.is_same(&self.hub.table())
+        !self.retell.is_empty() || !self.retell_modseqs.is_empty() || !self.told.is_same(&self.hub.table())
     }
 
     /// Makes the messages recent in this session that no session was told of yet. Called before
@@ -246,14 +257,16 @@ impl View {
     }
 
     /// What STORE .SILENT does to what the client knows (RFC 9051 §6.4.6): it reckons with its own change, and
-    /// is told only what somebody else has changed besides. To be followed by [`Hub::refresh_to`].
+    /// is told only what somebody else has changed besides, and where it watches mod-sequences the new one. To
+    /// be followed by [`Hub::refresh_to`].
     pub fn expect(&mut self, op: &FlagOp, stored: &Stored) {
-        let modseq = if self.hub.has_modseqs() { stored.modseq } else { ModSeq::ZERO };
+        let takes_modseq = self.hub.has_modseqs() && !self.watch_modseqs;
         let changed: UidSet = stored.changed.iter().map(|(uid, _)| *uid).collect();
         let mut entries = Vec::new();
         for (_, entry) in self.told.iter_uids(&changed.union(&stored.unchanged)) {
             let flags = op.apply(&entry.flags);
-            let modseq = if changed.contains(entry.uid) { modseq } else { entry.modseq };
+            let modseq =
+                if takes_modseq && changed.contains(entry.uid) { stored.modseq } else { entry.modseq };
             if flags != entry.flags || modseq != entry.modseq {
                 entries.push(Entry { uid: entry.uid, modseq, flags });
             }
@@ -265,6 +278,11 @@ impl View {
     /// STORE without .SILENT answers.
     pub fn retell(&mut self, uids: &UidSet) {
         self.retell = self.retell.union(uids);
+    }
+
+    /// The mod-sequences of these are told at the next [`View::sync`], changed or not, unless they are gone.
+    pub fn retell_modseqs(&mut self, uids: &UidSet) {
+        self.retell_modseqs = self.retell_modseqs.union(uids);
     }
 
     /// A response with these flags has gone out.
@@ -296,7 +314,7 @@ impl View {
     /// What has to be told, so that the client knows the mailbox as the hub does; counts it as told. What is
     /// held back is told by a later call.
     pub fn sync(&mut self, removals: Removals) -> Vec<Update> {
-        let now = self.hub.table();
+        let (now, _, modseq) = self.hub.now();
         let mut updates = Vec::new();
         let mut pending = Pending::default();
         let known = self.told.is_same(&now) || (removals == Removals::Hold && self.rests_at(&now));
@@ -317,6 +335,9 @@ impl View {
             }
             self.rest = (!self.held.is_empty()).then(|| (self.told.clone(), now));
         }
+        if self.held.is_empty() {
+            self.known_up_to = modseq;
+        }
         if pending.added {
             updates.push(Update::Exists(self.exists()));
         }
@@ -328,7 +349,8 @@ impl View {
         let retell = std::mem::take(&mut self.retell).difference(&self.held);
         let flags = pending.flags.union(&retell);
         updates.extend(self.told.iter_uids(&flags).map(|(seq, entry)| Update::Flags { seq, uid: entry.uid }));
-        let modseqs = pending.modseqs.difference(&flags);
+        let retell = std::mem::take(&mut self.retell_modseqs).difference(&self.held);
+        let modseqs = pending.modseqs.union(&retell).difference(&flags);
         updates
             .extend(self.told.iter_uids(&modseqs).map(|(seq, entry)| Update::ModSeq { seq, uid: entry.uid }));
         updates
@@ -757,10 +779,7 @@ mod tests {
                         view.expect(&op, &stored);
                         let changed = stored.changed.iter().map(|(uid, _)| *uid).collect();
                         client.of(&stored.unchanged).for_each(|entry| entry.flags = op.apply(&entry.flags));
-                        for entry in client.of(&changed) {
-                            entry.flags = op.apply(&entry.flags);
-                            entry.modseq = stored.modseq;
-                        }
+                        client.of(&changed).for_each(|entry| entry.flags = op.apply(&entry.flags));
                         client.agree(view);
                     } else {
                         view.retell(&uids);

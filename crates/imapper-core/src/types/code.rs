@@ -28,6 +28,8 @@ codes! {
     AUTHORIZATIONFAILED = "AUTHORIZATIONFAILED";
     /// The operation violates an invariant of the server and can never succeed (RFC 5530 §3).
     CANNOT = "CANNOT";
+    /// The mailbox that was selected is closed, because another one is opened (RFC 9051 §7.1, RFC 7162 §3.2.11).
+    CLOSED = "CLOSED";
     /// The client does something that it had better not (RFC 5530 §3).
     CLIENTBUG = "CLIENTBUG";
     /// Some of the messages have been removed by another session (RFC 5530 §3).

@@ -236,6 +236,15 @@ impl SequenceSet {
         self.ranges.iter().any(|(a, b)| a.is_none() || b.is_none())
     }
 
+    /// Whether each range begins above the end of the one before it, and none is written backwards; `*` is above
+    /// all.
+    pub fn is_ascending(&self) -> bool {
+        let above = |number: Option<u32>| number.unwrap_or(u32::MAX);
+        let ends = self.ranges.iter().map(|&(a, b)| (above(a), above(b)));
+        ends.clone().all(|(first, last)| first <= last)
+            && ends.clone().zip(ends.skip(1)).all(|((_, last), (next, _))| last < next)
+    }
+
     /// The largest number that is written out.
     pub fn largest_number(&self) -> Option<u32> {
         self.ranges.iter().flat_map(|&(a, b)| [a, b]).flatten().max()

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use imapper_core::registry::slots::Enabling;
 use imapper_core::registry::{Context, Extension, Registry};
-use imapper_core::session::Selected;
 
 use crate::client::{Client, by_name, server};
 
@@ -26,7 +25,7 @@ impl Extension for Ideas {
 struct Good(Arc<AtomicU32>);
 
 impl Enabling for Good {
-    fn enable(&self, _cx: &mut Context<'_>, _selected: Option<&mut Selected>) -> bool {
+    fn enable(&self, _cx: &mut Context<'_>) -> bool {
         self.0.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -35,7 +34,7 @@ impl Enabling for Good {
 struct Bad;
 
 impl Enabling for Bad {
-    fn enable(&self, _cx: &mut Context<'_>, _selected: Option<&mut Selected>) -> bool {
+    fn enable(&self, _cx: &mut Context<'_>) -> bool {
         false
     }
 }

@@ -19,6 +19,14 @@ use Stage::{Authenticated, NotAuthenticated, Remote, Selected};
 const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("AUTH=PLAIN", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x NO"),
     ("CHILDREN", Authenticated, "x LIST \"\" INBOX", "* LIST (\\HasNoChildren)", "* LIST () "),
+    ("CONDSTORE", Selected, "x FETCH 1 MODSEQ", "* 1 FETCH (MODSEQ (", "x BAD"),
+    ("CONDSTORE", Authenticated, "x SELECT INBOX (CONDSTORE)", "* OK [HIGHESTMODSEQ ", "x BAD"),
+    ("CONDSTORE", Authenticated, "x SELECT INBOX", "* OK [HIGHESTMODSEQ ", "x OK"),
+    ("CONDSTORE", Authenticated, "x STATUS INBOX (HIGHESTMODSEQ)", "* STATUS INBOX (HIGHESTMODSEQ", "x BAD"),
+    ("CONDSTORE", Selected, "x FETCH 1 FLAGS (CHANGEDSINCE 0)", "* 1 FETCH (FLAGS ", "x BAD"),
+    ("CONDSTORE", Selected, "x STORE 1 (UNCHANGEDSINCE 0) +FLAGS (x)", "x OK [MODIFIED 1]", "x BAD"),
+    ("CONDSTORE", Selected, "x SEARCH MODSEQ 1", "* SEARCH 1 (MODSEQ ", "x BAD"),
+    ("CONDSTORE", Selected, "x SELECT INBOX", "* OK [CLOSED]", "x OK"),
     ("ENABLE", Authenticated, "x ENABLE X-NONE", "x OK", "x BAD"),
     ("ID", NotAuthenticated, "x ID NIL", "* ID (", "x BAD"),
     ("IDLE", Selected, "x IDLE", "+ idling", "x BAD"),
@@ -26,6 +34,9 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("LITERAL-", NotAuthenticated, "x LOGIN {8+}\r\ntestuser {8+}\r\ntestpass", "x OK", "x BAD"),
     ("LOGINDISABLED", Remote, "x LOGIN testuser testpass", "x NO [PRIVACYREQUIRED]", "x OK"),
     ("NAMESPACE", Authenticated, "x NAMESPACE", "* NAMESPACE ((\"\" \"/\")) NIL NIL", "x BAD"),
+    ("QRESYNC", Authenticated, "x ENABLE QRESYNC", "* ENABLED QRESYNC", "* ENABLED"),
+    ("QRESYNC", Authenticated, "x SELECT INBOX (QRESYNC (1 1))", "x BAD ENABLE QRESYNC", "x BAD"),
+    ("QRESYNC", Selected, "x UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "x BAD ENABLE QRESYNC", "x BAD"),
     ("SASL-IR", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x BAD"),
     ("STARTTLS", NotAuthenticated, "x STARTTLS", "x OK", "x BAD"),
     ("UIDPLUS", Selected, "x UID EXPUNGE 1", "x OK", "x BAD"),
@@ -41,11 +52,12 @@ struct Pair {
 
 impl Pair {
     fn new(name: &str) -> Self {
-        // LITERAL+ and LITERAL- give way to each other.
+        // LITERAL+ and LITERAL- give way to each other; what needs an extension is off with it.
         let others = || {
             all().into_iter().filter(|entry| {
                 let is_rival = entry.name.starts_with("LITERAL") && name.starts_with("LITERAL");
-                entry.standard && entry.name != name && !is_rival
+                let needs_it = entry.extension(&Options::default()).requires().contains(&name);
+                entry.standard && entry.name != name && !is_rival && !needs_it
             })
         };
         let itself = all().into_iter().filter(|entry| entry.name == name);

@@ -6,6 +6,7 @@ use super::items::MACROS;
 use crate::registry::slots::{FetchPlan, Fetched};
 use crate::registry::{Context, Registry};
 use crate::session::{Reject, Selected};
+use crate::types::Uid;
 use crate::wire::Args;
 use crate::wire::args::is_atom_char;
 
@@ -20,7 +21,8 @@ pub(super) fn parse(
     let mut plan = FetchPlan::default();
     if cx.uid {
         plan.uids = selected.view.resolve_uids(&set);
-        plan.named = set.resolve(selected.view.told().last_uid());
+        // `*` may be meant for a message that is gone already.
+        plan.named = set.resolve(Uid::new(selected.view.hub().uid_next().get() - 1));
     } else {
         plan.uids = selected.view.resolve_seqs(&set).map_err(|bad| Reject::bad(bad.to_string()))?;
     }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::items::put_flags;
 use crate::registry::slots::{Fetched, Fetching};
-use crate::session::Reject;
-use crate::session::policy::{Told, ToldItem};
+use crate::session::policy::Told;
+use crate::session::{Policy, Reject};
 use crate::types::{Seq, Uid};
 use crate::wire::Line;
 
@@ -73,25 +73,25 @@ impl Response {
 
     /// Adds the flags that the command itself has changed, and what is told beside flags that nobody asked
     /// for; but nothing that the items of the command have told.
-    pub(super) fn put_change(
-        &mut self,
-        message: &Fetching<'_>,
-        told_items: &[ToldItem],
-        items: &[Box<dyn Fetched>],
-    ) {
+    pub(super) fn put_change(&mut self, message: &Fetching<'_>, policy: &Policy, items: &[Box<dyn Fetched>]) {
+        if policy.tells_uid && !self.adds_uid && !items.iter().any(|item| item.tells_uid()) {
+            self.separate();
+            self.line.raw(b"UID ").number(message.uid.get());
+        }
         if !self.tells_flags {
             self.separate();
             put_flags(message, &mut self.line);
         }
         let mut told = Told::new(message.seq, message.uid, message.modseq);
         told.row = message.row;
-        for item in told_items {
+        for item in &policy.told_items {
             let before = self.line.text().len();
+            self.separate();
+            let start = self.line.text().len();
             item(&told, &mut self.line);
-            let added = self.line.text().get(before..).unwrap_or_default();
-            let word = added.split(|byte| *byte == b' ').find(|word| !word.is_empty()).unwrap_or_default();
-            let is_told = items.iter().any(|item| item.name().as_bytes() == word);
-            if is_told || (self.adds_uid && word == b"UID") {
+            let added = self.line.text().get(start..).unwrap_or_default();
+            let word = added.split(|byte| *byte == b' ').next().unwrap_or_default();
+            if word.is_empty() || items.iter().any(|item| item.name().as_bytes() == word) {
                 self.line.truncate(before);
             }
         }

@@ -22,7 +22,7 @@ const BATCH: usize = 256;
 /// Does what was planned.
 pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan: FetchPlan) -> Outcome {
     for item in &plan.items {
-        item.begin(cx, selected);
+        item.begin(cx, selected)?;
     }
     let hub = Arc::clone(selected.view.hub());
     if plan.changed_since.is_some() || plan.items.iter().any(|item| is_dynamic(&**item)) {
@@ -31,8 +31,8 @@ pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan:
     if let Some(since) = plan.changed_since {
         plan.uids = changed(selected.view.told(), &hub.table(), &plan.uids, since);
     }
-    for before in &plan.before {
-        before.run(cx, selected, &mut plan.uids).await?;
+    for before in std::mem::take(&mut plan.before) {
+        before.run(cx, selected, &mut plan).await?;
     }
     let mut teller = Teller::new(cx, selected, &mut plan.items);
     if teller.response.tells_flags() {
@@ -128,7 +128,10 @@ impl<'p> Teller<'p> {
                     self.gone = true;
                     continue;
                 };
-                modseq = current.modseq;
+                // Flags go with the mod-sequence at which they were so.
+                if !self.response.tells_flags() {
+                    modseq = current.modseq;
+                }
             }
             let recent = self.shows_recent && selected.view.is_recent(entry.uid);
             let message = Fetching::new(seq, entry.uid, &entry.flags, recent, modseq);
@@ -275,7 +278,7 @@ impl<'p> Teller<'p> {
             }
         }
         if is_changed {
-            self.response.put_change(message, &cx.policy.told_items, self.items);
+            self.response.put_change(message, cx.policy, self.items);
         }
         self.close(cx).await
     }

@@ -5,7 +5,7 @@ use super::*;
 use crate::message::{self, Digest};
 use crate::registry::Registry;
 use crate::registry::slots::{Fetched, Fetching};
-use crate::session::Reject;
+use crate::session::{Policy, Reject};
 use crate::storage::Row as Stored;
 use crate::types::{BodyRef, Flags, InternalDate, ModSeq, Seq, SystemFlag, Uid};
 use crate::wire::Line;
@@ -213,23 +213,17 @@ fn flags_that_the_command_has_changed_are_told_once() {
         for item in &items {
             response.put(&**item, &given.message(), None).unwrap();
         }
-        let told: [crate::session::policy::ToldItem; 2] = [
-            |told, line| {
-                line.raw(b" UID ").number(told.uid.get());
-            },
-            |told, line| {
-                line.raw(b" MODSEQ (").number(told.modseq.0).raw(b")");
-            },
-        ];
-        response.put_change(&given.message(), &told, &items);
+        let mut policy = Policy { tells_uid: true, ..Policy::default() };
+        policy.told_items.push(|told, line| {
+            line.raw(b"X-SUM (").number(told.modseq.0).raw(b")");
+        });
+        policy.told_items.push(|_, _| ());
+        response.put_change(&given.message(), &policy, &items);
         shown(response.close().unwrap())
     };
     let flags = "FLAGS (\\Flagged \\Recent)";
-    assert_eq!(changed("BODY[3]", false), format!("* 1 FETCH (BODY[3] NIL {flags} UID 7 MODSEQ (3))"));
-    assert_eq!(
-        changed("(FLAGS BODY[3])", false),
-        format!("* 1 FETCH ({flags} BODY[3] NIL UID 7 MODSEQ (3))")
-    );
-    assert_eq!(changed("BODY[3]", true), format!("* 1 FETCH (UID 7 BODY[3] NIL {flags} MODSEQ (3))"));
-    assert_eq!(changed("(BODY[3] UID)", true), format!("* 1 FETCH (BODY[3] NIL UID 7 {flags} MODSEQ (3))"));
+    assert_eq!(changed("BODY[3]", false), format!("* 1 FETCH (BODY[3] NIL UID 7 {flags} X-SUM (3))"));
+    assert_eq!(changed("(FLAGS BODY[3])", false), format!("* 1 FETCH ({flags} BODY[3] NIL UID 7 X-SUM (3))"));
+    assert_eq!(changed("BODY[3]", true), format!("* 1 FETCH (UID 7 BODY[3] NIL {flags} X-SUM (3))"));
+    assert_eq!(changed("(BODY[3] UID)", true), format!("* 1 FETCH (BODY[3] NIL UID 7 {flags} X-SUM (3))"));
 }

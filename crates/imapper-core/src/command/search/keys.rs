@@ -147,6 +147,10 @@ impl SearchTest for Numbers {
     fn test(&self, message: &Fetching<'_>, _text: SearchText<'_>) -> bool {
         Uid::new(message.seq.get()).is_some_and(|number| self.0.contains(number))
     }
+
+    fn names_numbers(&self) -> bool {
+        true
+    }
 }
 
 /// UID. The last message's is `*`.

@@ -16,8 +16,9 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 
 use crate::message::search::charset_supported;
-use crate::registry::slots::{SearchShape, bad_charset};
+use crate::registry::slots::{SearchShape, SearchTest, bad_charset};
 use crate::registry::{Context, Flow, InSelected, Outcome, Registry, Row, Run, UidForm, Updates};
+use crate::session::view::Removals;
 use crate::session::{Login, Reject, Selected};
 use crate::types::{Uid, UidSet};
 use crate::wire::{Args, Line};
@@ -44,6 +45,12 @@ impl InSelected for Search {
         let shapes = shapes(&cx.shared.registry, args)?;
         let charset = charset(args, cx.policy.utf8)?;
         let program = Program::parse(cx, selected, args, &charset)?;
+        for test in program.tests() {
+            test.begin(cx);
+        }
+        if program.tests().any(SearchTest::names_numbers) {
+            cx.removals = Removals::Hold;
+        }
         let found = program.run(cx, selected).await?;
         match shapes {
             None => tell(cx, selected, &program, &found).await?,

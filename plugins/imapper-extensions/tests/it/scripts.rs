@@ -104,5 +104,5 @@ macro_rules! folders {
 }
 
 folders! {
-    auth_plain children enable id idle literal logindisabled namespace sasl_ir starttls uidplus unselect
+    auth_plain children condstore enable id idle literal logindisabled namespace qresync sasl_ir starttls uidplus unselect
 }

@@ -10,7 +10,7 @@ use crate::registry::slots::{Done, Storing};
 use crate::registry::{Context, Flow, InSelected, Outcome, Row, Run, UidForm, Updates};
 use crate::session::{Login, Reject, Reply, Rights, Selected};
 use crate::storage::{FlagChange, FlagOp, Stored};
-use crate::types::{Code, Flags, ModSeq, SystemFlag, SystemFlags, Uid, UidSet};
+use crate::types::{Code, Flags, Keyword, ModSeq, SystemFlag, SystemFlags, Uid, UidSet};
 use crate::wire::Args;
 
 /// How many messages are changed in one step, so that a huge STORE does not keep others from the mailbox.
@@ -217,7 +217,7 @@ fn slices(uids: &UidSet) -> Vec<UidSet> {
 /// are, and the answer shows it (RFC 3501 §7.1, PERMANENTFLAGS).
 fn allowed(cx: &Context<'_>, selected: &Selected, op: &FlagOp) -> Result<FlagOp, Reject> {
     let hub = selected.view.hub();
-    let known = hub.keywords();
+    let mut known = hub.keywords();
     let rights = selected.rights;
     let mut system = SystemFlags::NONE;
     for flag in op.flags().system.iter() {
@@ -230,11 +230,17 @@ fn allowed(cx: &Context<'_>, selected: &Selected, op: &FlagOp) -> Result<FlagOp,
             system = system | flag.into();
         }
     }
-    let is_new = |keyword: &&crate::types::Keyword| !known.contains(keyword);
-    let new = op.flags().keywords().iter().filter(is_new).count();
-    if new > 0 && hub.new_keywords() && known.len() + new > cx.shared.limits.keywords {
-        return Err(Reject::code(Code::LIMIT, "the mailbox has too many keywords"));
+    let new = |known: &[Keyword]| op.flags().keywords().iter().filter(|word| !known.contains(word)).count();
+    let is_too_many =
+        |known: &[Keyword]| new(known) > 0 && known.len() + new(known) > cx.shared.limits.keywords;
+    if hub.new_keywords() && is_too_many(&known) {
+        hub.forget_keywords();
+        known = hub.keywords();
+        if is_too_many(&known) {
+            return Err(Reject::code(Code::LIMIT, "the mailbox has too many keywords"));
+        }
     }
+    let is_new = |keyword: &&Keyword| !known.contains(keyword);
     let may_write = rights.contains(Rights::WRITE);
     let keywords =
         op.flags().keywords().iter().filter(|keyword| may_write && (hub.new_keywords() || !is_new(keyword)));

@@ -5,7 +5,15 @@ use crate::session::{Output, Policy, Reject, Selected, policy::Told};
 use crate::types::{Uid, UidSet};
 use crate::wire::Line;
 
-/// Asks the storage what is new and tells it. `uid`: the command that runs came with UID, so that a FETCH names
+/// Asks the storage what is new.
+pub(super) async fn refresh(selected: &Selected) {
+    // A storage that is away for now is no reason to fail a command that has succeeded.
+    if let Err(error) = selected.view.hub().refresh().await {
+        tracing::warn!(account = %selected.mbox.account, mailbox = %selected.mbox.id, %error, "changes could not be read");
+    }
+}
+
+/// Tells what the hub knows and the client does not. `uid`: the command that runs came with UID, so that a FETCH names
 /// the UID too (RFC 3501 §6.4.8).
 pub(super) async fn flush(
     out: &mut Output,
@@ -15,10 +23,6 @@ pub(super) async fn flush(
     uid: bool,
 ) -> Result<(), Reject> {
     let hub = std::sync::Arc::clone(selected.view.hub());
-    // A storage that is away for now is no reason to fail a command that has succeeded.
-    if let Err(error) = hub.refresh().await {
-        tracing::warn!(account = %selected.mbox.account, mailbox = %selected.mbox.id, %error, "changes could not be read");
-    }
     if hub.is_gone() {
         // RFC 2180 §3.3: whoever has a mailbox open that another session deletes is disconnected.
         return Err(Reject::Bye(None, "the mailbox has been deleted".into()));

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::command::capability;
 use crate::registry::{Context, Flow, Outcome, Row, Run, Shared, Ticket, UidForm, Updates, Upgrade, Waiting};
@@ -28,6 +29,7 @@ pub struct Session {
     ticket: Ticket,
     waiting: Option<Takeover>,
     bad_commands: u32,
+    leaving: CancellationToken,
 }
 
 /// A command that has taken the input over.
@@ -71,7 +73,13 @@ impl Session {
             ticket,
             waiting: None,
             bad_commands: 0,
+            leaving: CancellationToken::new(),
         }
+    }
+
+    /// To be cancelled when the client sends no more: what takes long is not done for it then.
+    pub fn leaving(&self) -> CancellationToken {
+        self.leaving.clone()
     }
 
     /// Says that the server is there.
@@ -134,7 +142,8 @@ impl Session {
         }
     }
 
-    /// Tells what has happened, to a client that waits for it.
+    /// Tells what has happened, to a client that waits for it. The storage is not asked: what woke this session
+    /// has come from there, and has woken all that look at the mailbox.
     pub async fn tell(&mut self) -> Next {
         let Some(selected) = self.state.selected_mut() else { return Next::Go };
         match flush::flush(&mut self.out, &mut self.policy, selected, Removals::Tell, false).await {
@@ -222,6 +231,7 @@ impl Session {
             policy: &mut self.policy,
             data: &mut self.data,
             out: &mut self.out,
+            leaving: &self.leaving,
             upload,
             tag: head.tag,
             name: row.name,
@@ -280,6 +290,7 @@ impl Session {
             policy: &mut self.policy,
             data: &mut self.data,
             out: &mut self.out,
+            leaving: &self.leaving,
             upload: None,
             tag: &takeover.tag,
             name: takeover.row.name,
@@ -369,7 +380,13 @@ impl Session {
         // From here on nothing is missed: first the hint is asked for, then what is there already is told.
         let changes = self.state.selected().filter(|_| tells).map(|selected| selected.view.hub().subscribe());
         self.waiting = Some(Takeover { tag: tag.to_owned(), row: row.clone(), uid, waiting, changes });
-        if tells { self.tell().await } else { Next::Go }
+        if !tells {
+            return Next::Go;
+        }
+        if let Some(selected) = self.state.selected() {
+            flush::refresh(selected).await;
+        }
+        self.tell().await
     }
 
     async fn flush(&mut self, row: &Row, uid: bool, removals: Removals) -> Result<(), Reject> {
@@ -377,6 +394,7 @@ impl Session {
             return Ok(());
         }
         let Some(selected) = self.state.selected_mut() else { return Ok(()) };
+        flush::refresh(selected).await;
         flush::flush(&mut self.out, &mut self.policy, selected, removals, uid).await
     }
 

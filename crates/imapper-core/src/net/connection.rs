@@ -79,7 +79,7 @@ impl Connection {
                     Err(_) => return End::Gone,
                 },
                 Frame::Command(line) if waiting.is_some() => self.session.line(&line).await,
-                Frame::Command(command) => self.session.command(&command, None).await,
+                Frame::Command(command) => self.command(framer, &command).await,
                 Frame::Streamed { head, size, waits } => {
                     match self.upload(framer, &head, size, waits).await {
                         Ok(next) => next,
@@ -110,6 +110,25 @@ impl Connection {
                 Next::Upgrade(upgrade) => {
                     if self.upgrade(framer, upgrade).await.is_err() {
                         return End::Gone;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs a command. Meanwhile a little is read ahead, so that it is noticed when the client hangs up.
+    async fn command(&mut self, framer: &mut Framer, command: &[u8]) -> Next {
+        let leaving = self.session.leaving();
+        let run = self.session.command(command, None);
+        tokio::pin!(run);
+        loop {
+            let may_read = !leaving.is_cancelled() && framer.input().len() < READ;
+            tokio::select! {
+                biased;
+                next = &mut run => return next,
+                read = self.reader.read_buf(framer.input()), if may_read => {
+                    if !matches!(read, Ok(1..)) {
+                        leaving.cancel();
                     }
                 }
             }

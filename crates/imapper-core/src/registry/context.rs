@@ -4,6 +4,8 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::slots::Done;
 use super::{Registry, Ticket};
 use crate::limits::Limits;
@@ -61,6 +63,8 @@ pub struct Context<'a> {
     pub data: &'a mut Data,
     /// The way to the client.
     pub out: &'a mut Output,
+    /// Cancelled when the client sends no more. It may still read: what ends soon is answered.
+    pub leaving: &'a CancellationToken,
     /// The literal that has been announced and is still to come, for a command that streams.
     pub upload: Option<&'a mut Upload>,
     /// The command's tag.

@@ -88,6 +88,8 @@ pub struct Hub {
     // One refresh at a time. Guards no data: it is a queue, in which those that wait mostly find that a
     // refresh that began after they came has answered them too.
     turn: Semaphore,
+    // One question about \Recent at a time, for the same reason.
+    recent_turn: Semaphore,
     task: OnceLock<AbortHandle>,
 }
 
@@ -97,16 +99,33 @@ struct State {
     modseq: ModSeq,
     uid_validity: UidValidity,
     uid_next: Uid,
-    keywords: Arc<Vec<Keyword>>,
-    known_keywords: HashSet<Keyword>,
+    keywords: Keywords,
     new_keywords: bool,
     gone: bool,
     // No message up to this UID is unclaimed as \Recent.
     claimed: Option<Uid>,
-    // How many refreshes have begun, and which of them was the last that was right.
+    // How often it was asked from where on messages are unclaimed, and the last answer.
+    asked_recent: u64,
+    first_recent: Option<Uid>,
+    // How many refreshes have begun, which of them was the last that was right, and how many have failed.
     begun: u64,
     done: u64,
+    failures: u64,
 }
+
+/// The keywords of a mailbox, in the order in which they were met.
+#[derive(Debug, Default)]
+struct Keywords {
+    list: Arc<Vec<Keyword>>,
+    known: HashSet<Keyword>,
+    // Those that the storage names whether or not a message has them.
+    given: Vec<Keyword>,
+    // When there are more, those that no message has any more are forgotten.
+    most: usize,
+}
+
+/// Fewer keywords than that are not worth looking through.
+const FEW_KEYWORDS: usize = 128;
 
 /// What [`Storage::changes`] has told, all pages together. A message whose flags have changed again lies on a
 /// later page than one that came after it, so that a page by itself may show UIDs out of order.
@@ -125,6 +144,7 @@ impl Hub {
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
             turn: Semaphore::new(1),
+            recent_turn: Semaphore::new(1),
             task: OnceLock::new(),
         }
     }
@@ -165,9 +185,17 @@ impl Hub {
         self.state().uid_next
     }
 
-    /// The keywords that occur or may be set, in the order in which they were met. Grows, never shrinks.
+    /// The keywords that occur or may be set, in the order in which they were met; and some that no longer
+    /// occur, until [`Hub::forget_keywords`].
     pub fn keywords(&self) -> Arc<Vec<Keyword>> {
-        Arc::clone(&self.state().keywords)
+        Arc::clone(&self.state().keywords.list)
+    }
+
+    /// Forgets the keywords that no message has any more.
+    pub fn forget_keywords(&self) {
+        let mut state = self.state();
+        let table = state.table.clone();
+        state.keywords.forget(&table);
     }
 
     /// Whether clients may make new keywords.
@@ -195,10 +223,34 @@ impl Hub {
         last > self.state().claimed
     }
 
-    /// Notes that whatever lies up to this UID was claimed by somebody.
-    pub(super) fn note_claimed(&self, up_to: Option<Uid>) {
+    /// Claims what is `\Recent` up to this UID or beyond, unless another session has claimed it meanwhile.
+    pub(super) async fn claim_recent(&self, last: Option<Uid>) -> Result<Option<(Uid, Uid)>> {
+        let _turn = self.recent_turn.acquire().await.ok();
+        if !self.is_unclaimed(last) {
+            return Ok(None);
+        }
+        let claimed = self.storage.claim_recent(&self.mbox).await?;
         let mut state = self.state();
-        state.claimed = state.claimed.max(up_to);
+        state.claimed = state.claimed.max(last).max(claimed.map(|(_, last)| last));
+        Ok(claimed)
+    }
+
+    /// From where on messages are `\Recent` for whoever only looks.
+    pub(super) async fn first_recent(&self) -> Result<Option<Uid>> {
+        let came_at = self.state().asked_recent;
+        let _turn = self.recent_turn.acquire().await.ok();
+        {
+            let state = self.state();
+            // The first answer since may be to a question from before this was called, the second is not.
+            if state.asked_recent > came_at + 1 {
+                return Ok(state.first_recent);
+            }
+        }
+        let status = self.storage.status(&self.mbox.account, std::slice::from_ref(&self.mbox.id)).await?;
+        let mut state = self.state();
+        state.asked_recent += 1;
+        state.first_recent = status.first().and_then(|status| status.first_recent);
+        Ok(state.first_recent)
     }
 
     /// Refreshes unless the table has come that far: what a command calls that has just made the change of
@@ -214,12 +266,12 @@ impl Hub {
     }
 
     async fn refresh_unless(&self, enough: impl Fn(&State) -> bool) -> Result<()> {
-        let came_at = {
+        let (came_at, failures) = {
             let state = self.state();
             if enough(&state) {
                 return Ok(());
             }
-            state.begun
+            (state.begun, state.failures)
         };
         // Never closed; an error would only mean that nobody waits for turns any more.
         let _turn = self.turn.acquire().await.ok();
@@ -228,12 +280,20 @@ impl Hub {
             if state.gone || state.done > came_at || enough(&state) {
                 return Ok(());
             }
+            if state.failures > failures {
+                // Those that wait would wait the longer, one after the other, for the same answer.
+                return Err(StorageError::Unavailable("changes could not be read".into()));
+            }
             state.begun += 1;
             (state.modseq, state.begun)
         };
         let pulled = match self.pull(since).await {
             Err(StorageError::NoMailbox) => None,
-            other => Some(other?),
+            Err(error) => {
+                self.state().failures += 1;
+                return Err(error);
+            }
+            Ok(pulled) => Some(pulled),
         };
         let changed = {
             let mut state = self.state();
@@ -311,13 +371,15 @@ impl State {
             modseq: status.highest_modseq,
             uid_validity: status.uid_validity,
             uid_next: status.uid_next,
-            known_keywords: snapshot.keywords.iter().cloned().collect(),
-            keywords: Arc::new(snapshot.keywords),
+            keywords: Keywords::new(snapshot.keywords),
             new_keywords: snapshot.new_keywords,
             gone: false,
             claimed: None,
+            asked_recent: 0,
+            first_recent: None,
             begun: 0,
             done: 0,
+            failures: 0,
         };
         let has_modseqs = storage.caps().modseq != ModSeqs::None;
         let mut rows = storage.rows(mbox, &UidSet::all(), Want::FLAGS).await?;
@@ -347,12 +409,9 @@ impl State {
     }
 
     fn put(&mut self, rows: Vec<Row>, has_modseqs: bool) -> bool {
-        let met = self.known_keywords.len();
+        let mut met = false;
         for keyword in rows.iter().flat_map(|row| row.flags.keywords()) {
-            if !self.known_keywords.contains(keyword) {
-                self.known_keywords.insert(keyword.clone());
-                Arc::make_mut(&mut self.keywords).push(keyword.clone());
-            }
+            met |= self.keywords.add(keyword);
         }
         let entries = rows.into_iter().map(|row| Entry {
             uid: row.uid,
@@ -360,7 +419,38 @@ impl State {
             modseq: if has_modseqs { row.modseq } else { ModSeq::ZERO },
             flags: row.flags,
         });
-        self.table.set_all(entries) || met != self.known_keywords.len()
+        let changed = self.table.set_all(entries);
+        if self.keywords.known.len() > self.keywords.most {
+            self.keywords.forget(&self.table);
+        }
+        changed || met
+    }
+}
+
+impl Keywords {
+    fn new(given: Vec<Keyword>) -> Self {
+        let mut keywords = Self { list: Arc::new(given.clone()), given, ..Self::default() };
+        keywords.forget(&Table::new());
+        keywords
+    }
+
+    /// Whether it is a new one.
+    fn add(&mut self, keyword: &Keyword) -> bool {
+        let is_new = !self.known.contains(keyword);
+        if is_new {
+            self.known.insert(keyword.clone());
+            Arc::make_mut(&mut self.list).push(keyword.clone());
+        }
+        is_new
+    }
+
+    /// Forgets those that are neither given nor in the table; the others keep their order.
+    fn forget(&mut self, table: &Table) {
+        let there = table.iter().flat_map(|(_, entry)| entry.flags.keywords().iter());
+        self.known = there.chain(&self.given).cloned().collect();
+        let kept = self.list.iter().filter(|keyword| self.known.contains(keyword));
+        self.list = Arc::new(kept.cloned().collect());
+        self.most = (2 * self.known.len()).max(FEW_KEYWORDS);
     }
 }
 
@@ -389,6 +479,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::storage::FlagOp;
     use crate::storage::{
         AccountId, Appended, BodyRef, ByteStream, Caps, Changes, FlagChange, MailboxId, MailboxInfo,
         NewMessage, Reach, RowStream, Snapshot, Staged, Stored, TreeOp,
@@ -571,6 +662,8 @@ pub(super) mod tests {
             Err(StorageError::Unsupported)
         }
         async fn status(&self, _: &AccountId, _: &[MailboxId]) -> Result<Vec<Status>> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
             Ok(vec![lock(&self.truth).status()])
         }
         async fn snapshot(&self, _: &Mbox) -> Result<Snapshot> {
@@ -810,5 +903,47 @@ pub(super) mod tests {
             hubs.open(&storage, &mbox).await.unwrap();
         }
         assert!(lock(&hubs.open).len() < 50, "{}", lock(&hubs.open).len());
+    }
+
+    #[tokio::test]
+    async fn keywords_that_come_and_go_do_not_pile_up() {
+        let model = Model::new(ModSeqs::Full, 1);
+        let hub = open(&Hubs::new(), &model).await.unwrap();
+        for round in 0..3_000 {
+            let keyword = Keyword::new(&format!("k{round}"));
+            let op = FlagOp::Replace(Flags::new(crate::types::SystemFlags::NONE, [keyword.clone()]));
+            model.store(&FlagChange { uids: UidSet::all(), op, unchanged_since: None });
+            hub.refresh().await.unwrap();
+            assert!(hub.keywords().contains(&keyword) && hub.keywords().len() <= 2 * FEW_KEYWORDS);
+        }
+        hub.forget_keywords();
+        assert_eq!(hub.keywords().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_shared_by_all_that_wait() {
+        let model = Model::new(ModSeqs::Full, 1);
+        let hub = open(&Hubs::new(), &model).await.unwrap();
+        let before = model.asked.load(Ordering::SeqCst);
+        lock(&model.truth).fail = Some(StorageError::Busy);
+        let results = join_all((0..50).map(|_| hub.refresh())).await;
+        assert!(results.iter().all(Result::is_err));
+        assert_eq!(model.asked.load(Ordering::SeqCst) - before, 1);
+        // It is over with them: whoever comes then asks anew.
+        hub.refresh().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn sessions_that_wake_together_claim_once_and_ask_seldom() {
+        let model = Model::new(ModSeqs::Full, 1);
+        let hub = open(&Hubs::new(), &model).await.unwrap();
+        let last = hub.table().last_uid();
+        let claims = model.claims.load(Ordering::SeqCst);
+        let claimed = join_all((0..20).map(|_| hub.claim_recent(last))).await;
+        assert_eq!(claimed.into_iter().filter_map(|claimed| claimed.unwrap()).count(), 1);
+        assert_eq!(model.claims.load(Ordering::SeqCst) - claims, 1);
+        let asked = model.asked.load(Ordering::SeqCst);
+        join_all((0..20).map(|_| hub.first_recent())).await;
+        assert!(model.asked.load(Ordering::SeqCst) - asked <= 2);
     }
 }

@@ -228,14 +228,12 @@ impl View {
     /// Makes the messages recent in this session that no session was told of yet. Called before
     /// [`View::sync`]; asks the storage only if there can be such a message.
     pub async fn claim(&mut self) -> Result<()> {
-        let (storage, mbox) = (Arc::clone(self.hub.storage()), self.hub.mbox().clone());
         if self.read_only {
-            if self.hub.table().last_uid() > self.top {
-                let status = storage.status(&mbox.account, std::slice::from_ref(&mbox.id)).await?;
-                let first = status.first().and_then(|status| status.first_recent);
-                if let Some((first, last)) = first.zip(self.hub.table().last_uid()) {
-                    self.recent.insert_range(first, last);
-                }
+            let last = self.hub.table().last_uid();
+            if last > self.top
+                && let Some((first, last)) = self.hub.first_recent().await?.zip(self.hub.table().last_uid())
+            {
+                self.recent.insert_range(first, last);
             }
             return Ok(());
         }
@@ -245,9 +243,7 @@ impl View {
             if !self.hub.is_unclaimed(last) {
                 break;
             }
-            let claimed = storage.claim_recent(&mbox).await?;
-            self.hub.note_claimed(last.max(claimed.map(|(_, last)| last)));
-            if let Some((first, last)) = claimed {
+            if let Some((first, last)) = self.hub.claim_recent(last).await? {
                 self.recent.insert_range(first, last);
                 // The claim goes up to the last message that the storage had, which the hub may not know yet.
                 self.hub.refresh().await?;

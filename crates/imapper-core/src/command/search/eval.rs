@@ -3,12 +3,14 @@
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::program::Program;
 use super::text::{Pieces, Window};
@@ -22,6 +24,8 @@ use crate::session::{Reject, Selected};
 use crate::storage::{Row, RowStream, StorageError, Want};
 use crate::types::{Code, Seq, UidSet};
 
+/// How long a search goes on for a client that sends no more, but may still read.
+const LEAVING: Duration = Duration::from_secs(1);
 /// So many tests take less than that, and the clock is not looked at between.
 const TESTS: usize = 64 * 1024;
 
@@ -30,15 +34,24 @@ impl Program {
     /// not been told of as such, is found by what the table knows of it.
     ///
     /// NO with LIMIT when it takes more of the processor's time than a SEARCH may.
-    pub async fn run(&self, cx: &mut Context<'_>, selected: &Selected) -> Result<UidSet, Reject> {
-        let shared = std::sync::Arc::clone(cx.shared);
-        self.run_on(&shared, selected).await
+    pub async fn run(&self, cx: &Context<'_>, selected: &Selected) -> Result<UidSet, Reject> {
+        let search = self.run_on(cx.shared, selected);
+        tokio::select! {
+            found = search => found,
+            () = gone(cx.leaving) => Err(Reject::Gone(io::ErrorKind::BrokenPipe.into())),
+        }
     }
 
     pub(super) async fn run_on(&self, shared: &Shared, selected: &Selected) -> Result<UidSet, Reject> {
         let search = Search { shared, selected, program: self, now: selected.view.hub().table() };
         within(shared.limits.search_time, search.run()).await
     }
+}
+
+/// The client has hung up, or sends no more, and has had its time to read an answer.
+async fn gone(leaving: &CancellationToken) {
+    leaving.cancelled().await;
+    tokio::time::sleep(LEAVING).await;
 }
 
 /// Lets work go on for so long, counting only the time in which it runs.

@@ -151,7 +151,7 @@ macro_rules! __storage_cases {
 macro_rules! __storage_each {
     (table $($area:ident { $($case:ident)* })*) => {
         /// Every case of the suite.
-        const CASES: &[Case] = &[$($(
+        const CASES: &[Case<Trial>] = &[$($(
             Case {
                 area: stringify!($area),
                 name: stringify!($case),

@@ -13,21 +13,11 @@ use imapper_core::storage::{
 use imapper_core::types::{BodyRef, Flags, InternalDate, Keyword, ModSeq, SystemFlag, Uid, UidSet};
 
 use super::StorageUnderTest;
+use crate::case::Subject;
+pub(crate) use crate::case::{Outcome, Stop, ensure};
 
 /// When messages of the suite came: in a zone that is not UTC.
 pub(crate) const DATE: InternalDate = InternalDate { seconds: 1_379_204_548, offset_minutes: -180 };
-
-/// Why a case ended early.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// The storage does not claim to do this.
-    Skipped(&'static str),
-    /// What is broken.
-    Broken(String),
-}
-
-/// What a case gives.
-pub(crate) type Outcome<T = ()> = std::result::Result<T, Stop>;
 
 impl From<StorageError> for Stop {
     #[track_caller]
@@ -35,15 +25,6 @@ impl From<StorageError> for Stop {
         let place = std::panic::Location::caller();
         Self::Broken(format!("a call that must work failed: {error} ({place})"))
     }
-}
-
-/// Ends the case unless the condition holds; the text says what is broken.
-macro_rules! ensure {
-    ($condition:expr, $($text:tt)+) => {
-        if !$condition {
-            return Err($crate::storage::trial::Stop::Broken(format!($($text)+)));
-        }
-    };
 }
 
 /// Ends the case unless both are equal; the text says what this is about.
@@ -77,7 +58,7 @@ macro_rules! refused {
     }};
 }
 
-pub(crate) use {ensure, refused, same};
+pub(crate) use {refused, same};
 
 /// A case's storage. Clones are handed to tasks.
 #[derive(Clone)]
@@ -89,6 +70,12 @@ struct Inner {
     rule: Mutex<&'static str>,
 }
 
+impl Subject for Trial {
+    fn last_rule(&self) -> &'static str {
+        *self.0.rule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Trial {
     pub(crate) fn new(subject: Box<dyn StorageUnderTest>) -> Self {
         Self(Arc::new(Inner { subject: Mutex::new(Some(subject)), rule: Mutex::new("") }))
@@ -97,11 +84,6 @@ impl Trial {
     /// Names the sentence of the contract, and the RFC's place, that is checked from here on.
     pub(crate) fn rule(&self, rule: &'static str) {
         *self.0.rule.lock().unwrap_or_else(PoisonError::into_inner) = rule;
-    }
-
-    /// What [`Trial::rule`] named last.
-    pub(crate) fn last_rule(&self) -> &'static str {
-        *self.0.rule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The storage.

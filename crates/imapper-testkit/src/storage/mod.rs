@@ -10,6 +10,7 @@
 
 mod appending;
 mod at_once;
+mod beside;
 mod bodies;
 mod cases;
 mod changing;
@@ -44,6 +45,12 @@ pub trait StorageUnderTest: Send + 'static {
     /// the cases of durability are left out.
     fn reopen(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(async { false })
+    }
+
+    /// The same storage held once more, as another node or another process holds it. `None` where that can't
+    /// be, or where nobody does it: then its cases are left out.
+    fn beside(&self) -> Option<Arc<dyn Storage>> {
+        None
     }
 }
 

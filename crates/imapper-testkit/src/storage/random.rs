@@ -324,10 +324,8 @@ async fn run(t: &Trial, account: &str, calls: &[Call]) -> Outcome {
         let (wanted, found) = (model.make(call).await, side.make(call).await);
         same!(found, wanted, "{call:?}");
         same!(side.state().await?, model.state().await?, "what the account holds after {call:?}");
-        if side.modseqs {
-            follower.follow(t, &inbox, 3).await?;
-            follower.compare(t, &inbox).await?;
-        }
+        follower.follow(t, &inbox, 3).await?;
+        follower.compare(t, &inbox).await?;
     }
     Ok(())
 }

@@ -93,6 +93,12 @@ impl Trial {
         subject.as_ref().map_or_else(|| Arc::new(crate::Model::new()) as Arc<dyn Storage>, |s| s.storage())
     }
 
+    /// The storage held once more.
+    pub(crate) fn beside(&self) -> Option<Arc<dyn Storage>> {
+        let subject = self.0.subject.lock().unwrap_or_else(PoisonError::into_inner);
+        subject.as_ref().and_then(|subject| subject.beside())
+    }
+
     /// Closes the storage and opens it again; skips the case where nothing survives that.
     pub(crate) async fn reopen(&self) -> Outcome {
         let subject = self.0.subject.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -37,6 +37,11 @@ pub const ACCOUNTS: &[Account] = &[
 pub trait UsersUnderTest: Send + 'static {
     /// The database.
     fn users(&self) -> Arc<dyn Users>;
+
+    /// One more user, whose stored secret is that of an empty password, where such a database can be made.
+    fn without_password(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl<U: Users> UsersUnderTest for Arc<U> {
@@ -103,7 +108,7 @@ where
     Fut: Future<Output = U>,
     U: UsersUnderTest,
 {
-    case::run_all(CASES, async || Trial::new(factory(ACCOUNTS).await.users())).await
+    case::run_all(CASES, async || Trial::new(&factory(ACCOUNTS).await)).await
 }
 
 /// Runs the case of that name with a fresh database. That there is no such case is a failure.
@@ -113,7 +118,7 @@ where
     Fut: Future<Output = U>,
     U: UsersUnderTest,
 {
-    case::run_case(CASES, "users", name, async || Trial::new(factory(ACCOUNTS).await.users())).await
+    case::run_case(CASES, "users", name, async || Trial::new(&factory(ACCOUNTS).await)).await
 }
 
 /// Runs one case in a runtime of its own: the body of a `#[test]`.
@@ -126,7 +131,7 @@ where
     Fut: Future<Output = U>,
     U: UsersUnderTest,
 {
-    case::test_case(CASES, "users", name, async || Trial::new(factory(ACCOUNTS).await.users()));
+    case::test_case(CASES, "users", name, async || Trial::new(&factory(ACCOUNTS).await));
 }
 
 impl fmt::Display for Account {

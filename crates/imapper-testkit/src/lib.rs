@@ -13,10 +13,13 @@
 //! The kit knows no server and no plugin: a caller hands over a [`Server`], and each script gets one of
 //! its own. [`script_tests!`] makes a `#[test]` for each folder of scripts.
 
+mod case;
 mod compare;
+pub mod layer;
 pub mod model;
 pub mod no_trace;
 mod pattern;
+mod random;
 pub mod response;
 mod run;
 mod script;

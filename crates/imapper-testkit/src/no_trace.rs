@@ -23,17 +23,27 @@ pub enum Stage {
     Authenticated,
     /// With INBOX selected.
     Selected,
+    /// In no session: `on` stands in the dump of the server with the extension, and not in the other's.
+    Dump,
 }
 
-/// Two servers that differ in one extension. Both know `testuser` with `testpass`.
+/// Two servers that differ in one extension, each with a storage of its own. Both know `testuser` with `testpass`.
 pub trait Switched: Send + Sync {
     /// A new connection to the server with the extension, or without; nothing has been read from it yet.
     /// `remote`: the server takes it for one from another machine.
     fn connect(&self, is_on: bool, remote: bool) -> BoxFuture<'_, io::Result<Box<dyn Stream>>>;
 
-    /// What the server without the extension holds, as text; `None` if it can't be told.
-    fn dump(&self) -> Option<String> {
-        None
+    /// What that server holds, as text; empty where that can't be told.
+    ///
+    /// # Errors
+    /// Why it can't be told now.
+    fn dump(&self, _is_on: bool) -> Result<String, String> {
+        Ok(String::new())
+    }
+
+    /// Words that nothing shows while the extension is on; each is a gap.
+    fn unannounced(&self) -> &[&str] {
+        &[]
     }
 }
 
@@ -44,55 +54,85 @@ pub struct Trace<'a> {
     pub stage: Stage,
     /// The command, with the tag `x`.
     pub command: &'a str,
-    /// What one of the answers begins with when the extension is on.
+    /// What one of the answers begins with when the extension is on, and none when it is off.
     pub on: &'a str,
     /// And when it is off.
     pub off: &'a str,
 }
 
 /// Looks for traces of an extension in a server without it. `words` are its words on the wire: capabilities
-/// (`AUTH=…` for a mechanism), commands, and what ENABLE and responses name.
+/// (`AUTH=…` for a mechanism), commands, and what ENABLE and responses name. Each is shown where the extension is
+/// on: by CAPABILITY, by ENABLE, or by a trace that names it.
 ///
 /// # Errors
 /// What was found, in words; or that it was not found where the extension is on.
 pub async fn no_trace(server: &dyn Switched, words: &[&str], traces: &[Trace<'_>]) -> Result<(), String> {
-    let mut is_shown = false;
+    let mut missing = words.to_vec();
     for is_on in [true, false] {
         for stage in [Stage::Remote, Stage::NotAuthenticated, Stage::Authenticated, Stage::Selected] {
-            let mut client = Client::open(server, is_on, stage).await?;
-            let shown = client.run("x CAPABILITY").await?;
-            let mut shown = shown.iter().filter_map(|line| line.strip_prefix("* CAPABILITY "));
-            let shown = shown.next().ok_or("CAPABILITY tells nothing")?;
-            let found = words.iter().find(|word| shown.split(' ').any(|one| one.eq_ignore_ascii_case(word)));
+            let told = capabilities(server, is_on, stage).await?;
+            let is_told = |word: &&str| told.split(' ').any(|one| one.eq_ignore_ascii_case(word));
             if is_on {
-                is_shown |= found.is_some();
-            } else if let Some(word) = found {
+                missing.retain(|word| !is_told(word));
+            } else if let Some(word) = words.iter().find(|word| is_told(word)) {
                 return Err(format!("{word} is told by CAPABILITY ({stage:?}) while it is off"));
             }
         }
     }
-    if !is_shown {
-        return Err(format!("none of {words:?} is told by CAPABILITY while it is on"));
-    }
     for word in words {
+        if is_enabled(server, true, word).await?.is_some() {
+            missing.retain(|other| other != word);
+        }
         unknown_word(server, word).await?;
     }
     for trace in traces {
-        for (is_on, wanted) in [(true, trace.on), (false, trace.off)] {
-            let answers = Client::open(server, is_on, trace.stage).await?.run(trace.command).await?;
-            if !answers.iter().any(|line| line.starts_with(wanted)) {
-                let command = trace.command;
-                return Err(format!(
-                    "{command:?}, on: {is_on}: no answer begins with {wanted:?}: {answers:?}"
-                ));
-            }
-        }
+        follow(server, trace).await?;
+        let shown = format!("{} {}", trace.command, trace.on).to_ascii_uppercase();
+        missing.retain(|word| !shown.contains(&word.to_ascii_uppercase()));
     }
-    let dump = server.dump().unwrap_or_default();
-    match words.iter().find(|word| dump.contains(&format!("\"{word}\""))) {
+    let gaps = server.unannounced();
+    if let Some(word) = gaps.iter().find(|word| words.contains(word) && !missing.contains(word)) {
+        return Err(format!("{word} is listed as a gap, but is shown"));
+    }
+    missing.retain(|word| !gaps.contains(word));
+    if !missing.is_empty() {
+        return Err(format!("nothing shows {missing:?} while it is on"));
+    }
+    let dump = server.dump(false)?.to_ascii_uppercase();
+    match words.iter().find(|word| dump.contains(&format!("\"{}\"", word.to_ascii_uppercase()))) {
         Some(word) => Err(format!("{word} stands in the dump while it is off")),
         None => Ok(()),
     }
+}
+
+/// What CAPABILITY tells there.
+async fn capabilities(server: &dyn Switched, is_on: bool, stage: Stage) -> Result<String, String> {
+    let answers = Client::open(server, is_on, stage).await?.run("x CAPABILITY").await?;
+    let told = answers.iter().find_map(|line| line.strip_prefix("* CAPABILITY "));
+    Ok(told.ok_or("CAPABILITY tells nothing")?.to_owned())
+}
+
+/// That the trace is there with the extension, and not without.
+async fn follow(server: &dyn Switched, trace: &Trace<'_>) -> Result<(), String> {
+    let Trace { command, on, off, .. } = trace;
+    if trace.stage == Stage::Dump {
+        return match (server.dump(true)?.contains(on), server.dump(false)?.contains(on)) {
+            (true, false) => Ok(()),
+            (false, _) => Err(format!("{on:?} does not stand in the dump while it is on")),
+            (true, true) => Err(format!("{on:?} stands in the dump while it is off")),
+        };
+    }
+    for (is_on, wanted) in [(true, on), (false, off)] {
+        let answers = Client::open(server, is_on, trace.stage).await?.run(command).await?;
+        let begins = |what: &str| answers.iter().any(|line| line.starts_with(what));
+        if !begins(wanted) {
+            return Err(format!("{command:?}, on: {is_on}: no answer begins with {wanted:?}: {answers:?}"));
+        }
+        if !is_on && begins(on) {
+            return Err(format!("{command:?}, on: {is_on}: an answer begins with {on:?}: {answers:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// That the server without the extension knows a word neither as a command, nor as a mechanism, nor for ENABLE.
@@ -113,14 +153,19 @@ async fn unknown_word(server: &dyn Switched, word: &str) -> Result<(), String> {
             return Err(format!("the mechanism {mechanism} is answered {tagged:?}, not NO, while it is off"));
         }
     }
-    // ENABLE skips what it does not know (RFC 5161 §3.1); where it is off itself, it is BAD.
-    let mut client = Client::open(server, false, Stage::Authenticated).await?;
-    let answers = client.run(&format!("x ENABLE {word}")).await?;
-    let is_enabled = |line: &&String| line.starts_with("* ENABLED") && line.split(' ').any(|one| one == word);
-    match answers.iter().find(is_enabled) {
+    match is_enabled(server, false, word).await? {
         Some(line) => Err(format!("ENABLE turns {word} on while it is off: {line:?}")),
         None => Ok(()),
     }
+}
+
+/// How ENABLE tells that it turns the word on. It skips what it does not know (RFC 5161 §3.1); where it is off
+/// itself, it is BAD.
+async fn is_enabled(server: &dyn Switched, is_on: bool, word: &str) -> Result<Option<String>, String> {
+    let mut client = Client::open(server, is_on, Stage::Authenticated).await?;
+    let answers = client.run(&format!("x ENABLE {word}")).await?;
+    let names = |line: &String| line.split(' ').skip(2).any(|one| one.eq_ignore_ascii_case(word));
+    Ok(answers.into_iter().find(|line| line.starts_with("* ENABLED ") && names(line)))
 }
 
 /// One session.

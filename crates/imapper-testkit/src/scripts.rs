@@ -121,6 +121,7 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     script!("rfc3501/greeting"),
     script!("rfc3501/inbox-children"),
     script!("rfc3501/keywords"),
+    script!("rfc3501/keywords-limit"),
     script!("rfc3501/line-too-long"),
     script!("rfc3501/list"),
     script!("rfc3501/list-empty-pattern"),

@@ -18,10 +18,10 @@ use imapper_core::storage::{
 use imapper_core::types::{BodyRef, Uid, UidSet};
 use imapper_core::{Bytes, async_trait};
 use imapper_storage_memory::Memory;
+use imapper_testkit::layer::{Layer, Layered};
 use tokio::io::AsyncReadExt as _;
 
 use crate::inside::{Inside, PipeClient};
-use crate::layer::{Layer, Layered};
 use crate::program::Folder;
 
 /// Octets of the message.
@@ -68,7 +68,9 @@ impl OnDisk {
 
 #[async_trait]
 impl Layer for OnDisk {
-    fn memory(&self) -> &Arc<Memory> {
+    type Below = Memory;
+
+    fn below(&self) -> &Arc<Memory> {
         &self.memory
     }
 

@@ -151,17 +151,55 @@ async fn a_handshake_that_does_not_come_has_an_end() {
     tokio::time::timeout(Duration::from_secs(20), served).await.unwrap();
 }
 
+/// The rows of the tables, but for their headers and rules.
+fn rows(page: &str) -> Vec<&str> {
+    let lines: Vec<&str> = page.lines().collect();
+    let is_header = |next: Option<&&str>| next.is_some_and(|next| next.starts_with("| ---"));
+    let rows = lines.iter().enumerate().filter(|(at, line)| {
+        line.starts_with('|') && !line.starts_with("| ---") && !is_header(lines.get(at + 1))
+    });
+    rows.map(|(_, line)| *line).collect()
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The page has a row for each limit, and each row the keys that it is about.
+#[test]
+fn the_page_of_lessons_has_every_limit() {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let (page, reference) = (read("lessons.md"), read("configuration.md"));
+    // That these are the keys of `Limits` is tested where they are written down.
+    let keys = reference.split_once("<!-- keys of limits -->\n").unwrap().1;
+    let keys = keys.split_once("<!-- end of keys -->").unwrap().0;
+    let mut wanted: Vec<&str> = rows(keys).iter().flat_map(|row| quoted(row).first().copied()).collect();
+    let (_, limits) = page.split_once("\n## Limits\n").unwrap();
+    let cells: Vec<&str> = rows(limits).iter().map(|row| row.split('|').nth(2).unwrap()).collect();
+    for (row, cell) in rows(limits).iter().zip(&cells) {
+        assert!(!quoted(cell).is_empty(), "no key in {row}");
+    }
+    let mut named: Vec<&str> = cells.iter().flat_map(|cell| quoted(cell)).collect();
+    wanted.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(named, wanted);
+}
+
 /// Every test that the page names is there. A name is `file.rs::function`, or a script's file.
 #[test]
 fn the_page_of_lessons_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = std::fs::read_to_string(root.join("docs/lessons.md")).unwrap();
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+    let rows = rows(&page);
     assert!(rows.len() > 25, "the tables are gone");
     let mut folder = "";
     for row in rows {
         let cell = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
-        let names: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        let names = quoted(cell);
         assert!(!names.is_empty(), "no test in {row}");
         for name in names {
             let (file, function) = name.split_once("::").unwrap_or((name, ""));

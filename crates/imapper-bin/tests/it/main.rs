@@ -12,7 +12,6 @@ mod command_line;
 mod embedding;
 mod inside;
 mod large;
-mod layer;
 mod lessons;
 mod limits;
 mod program;

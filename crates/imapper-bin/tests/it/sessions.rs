@@ -11,10 +11,10 @@ use imapper_core::storage::{Changes, Mbox, Result, Storage};
 use imapper_core::types::{ModSeq, Uid};
 use imapper_core::wire::Line;
 use imapper_storage_memory::Memory;
+use imapper_testkit::layer::{Layer, Layered};
 use imapper_testkit::sessions::{Fault, Plan, Site, Summary, run};
 
 use crate::inside::Inside;
-use crate::layer::{Layer, Layered};
 
 async fn play(
     storage: Arc<dyn Storage>,
@@ -137,7 +137,9 @@ impl Faulty {
 
 #[async_trait]
 impl Layer for Faulty {
-    fn memory(&self) -> &Arc<Memory> {
+    type Below = Memory;
+
+    fn below(&self) -> &Arc<Memory> {
         &self.memory
     }
 

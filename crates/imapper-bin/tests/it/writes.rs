@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use imapper_core::TlsMode;
+use imapper_core::limits::Limits;
 use imapper_core::storage::Storage;
 use imapper_storage_memory::{Fixture, Memory};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, DuplexStream, ReadBuf};
@@ -49,10 +50,14 @@ impl AsyncWrite for Counted {
 
 /// A client with the mailbox open, and the writes of its server so far.
 async fn counted(messages: usize) -> (PipeClient, Arc<AtomicUsize>) {
+    counted_within(messages, Limits::default()).await
+}
+
+async fn counted_within(messages: usize, limits: Limits) -> (PipeClient, Arc<AtomicUsize>) {
     let message = r#"{"raw": "Subject: x\r\n\r\nx"}"#;
     let fixture = format!(r#"{{"INBOX": {{"messages": [{}]}}}}"#, vec![message; messages].join(","));
     let storage: Arc<dyn Storage> = Arc::new(Memory::from_fixture(Fixture::from_json(&fixture).unwrap()));
-    let server = Inside::new(storage).0;
+    let server = Inside::with(storage, Vec::new(), limits).0;
     let (ours, pipe) = tokio::io::duplex(1024 * 1024);
     let writes = Arc::new(AtomicUsize::new(0));
     let theirs = Counted { pipe, writes: Arc::clone(&writes) };
@@ -83,6 +88,20 @@ async fn commands_that_come_together_are_answered_together() {
     let answer = client.until("last ").await;
     assert_eq!(answer.lines().count(), 12 * 11 + 1, "{answer}");
     assert_eq!(writes.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn no_more_commands_are_answered_together_than_allowed() {
+    let mut limits = Limits::default();
+    limits.pipelined = 4;
+    let (mut client, writes) = counted_within(1, limits).await;
+    for (commands, wanted) in [(3, 1), (4, 1), (5, 2), (12, 3), (13, 4)] {
+        let batch = "p NOOP\r\n".repeat(commands - 1);
+        client.send(format!("{batch}last NOOP\r\n")).await;
+        let answer = client.until("last ").await;
+        assert_eq!(answer.lines().count(), commands, "{answer}");
+        assert_eq!(writes.swap(0, Ordering::SeqCst), wanted, "{commands} commands");
+    }
 }
 
 #[tokio::test]

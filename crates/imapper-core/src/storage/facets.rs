@@ -21,7 +21,8 @@ pub trait Attributes: Send + Sync {
         mbox: Option<&MailboxId>,
         prefix: &str,
     ) -> Result<Vec<Attribute>>;
-    /// Sets all or none; a value of `None` removes. Raises [`Event::Tree`](super::Event::Tree), also for the
+    /// Sets all or none, as one change with one mod-sequence, which is given; a value of `None` removes, and
+    /// [`Attribute::modseq`] is not looked at. One that sets what is there already is none. Raises [`Event::Tree`](super::Event::Tree), also for the
     /// account that a right is given to.
     async fn set(&self, account: &AccountId, attributes: Vec<Attribute>) -> Result<ModSeq>;
     /// The mailboxes of any account that carry the key (`acl/bob`).
@@ -81,7 +82,8 @@ pub trait Import: Send + Sync {
         uid_validity: UidValidity,
         uid_next: Uid,
     ) -> Result<MailboxId>;
-    /// Adds messages with their UIDs; [`Exists`](super::StorageError::Exists) if one is taken.
+    /// Adds messages with their UIDs, all or none, and raises UIDNEXT above them.
+    /// [`Exists`](super::StorageError::Exists) if a UID is taken or was, by a message that is gone.
     async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()>;
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::{
-    AccountId, Changes, Copied, CopyMode, Event, MailboxId, Mbox, NewMessage, Result, Staged, Storage,
-    StorageError, Want,
+    AccountId, Changes, Copied, CopyMode, Event, MailboxId, Mbox, ModSeqs, NewMessage, Result, Staged,
+    Storage, StorageError, Want,
 };
 use crate::types::{ModSeq, UidSet};
 
@@ -50,7 +50,8 @@ pub async fn copy_by_append<S: Storage + ?Sized>(
     })
 }
 
-/// Looks at every row. What is not there counts as removed since.
+/// Looks at every row. What is not there counts as removed since; without mod-sequences, what is there counts
+/// as changed.
 pub async fn changes_by_scan<S: Storage + ?Sized>(
     storage: &S,
     mbox: &Mbox,
@@ -60,10 +61,11 @@ pub async fn changes_by_scan<S: Storage + ?Sized>(
     let snapshot = storage.snapshot(mbox).await?;
     let rows: Vec<_> = storage.rows(mbox, &snapshot.uids, Want::FLAGS).await?.try_concat().await?;
     let there: UidSet = rows.iter().map(|row| row.uid).collect();
+    let all = since == ModSeq::ZERO || storage.caps().modseq == ModSeqs::None;
     Ok(Changes {
         to: snapshot.status.highest_modseq,
         vanished: UidSet::all().difference(&there),
-        changed: rows.into_iter().filter(|row| row.modseq > since || since == ModSeq::ZERO).collect(),
+        changed: rows.into_iter().filter(|row| all || row.modseq > since).collect(),
         exact: false,
         more: false,
         status: snapshot.status,
@@ -84,22 +86,22 @@ pub async fn share_by_reading<S: Storage + ?Sized>(
     storage.stage(to, Some(staged.size), body).await
 }
 
-/// Asks for the status of the mailboxes, or of all of the account's, every few seconds, and tells which
-/// have moved.
+/// Asks for the status of the mailboxes, or of all of the account's, at once and then every few seconds, and
+/// tells which have moved. At first that is each of them: nobody knows what has happened since the call.
 pub fn watch_by_polling<S: Storage + ?Sized>(
     storage: Arc<S>,
     account: AccountId,
     ids: Vec<MailboxId>,
 ) -> BoxStream<'static, Event> {
-    let state = (storage, account, ids, Vec::<(MailboxId, ModSeq)>::new());
-    let rounds = stream::unfold(state, |(storage, account, ids, seen)| async move {
-        tokio::time::sleep(POLL_INTERVAL).await;
+    let state = (storage, account, ids, Seen::new(), Duration::ZERO);
+    let rounds = stream::unfold(state, |(storage, account, ids, seen, wait)| async move {
+        tokio::time::sleep(wait).await;
         let (events, now) = match poll(&*storage, &account, &ids, &seen).await {
             Ok(round) => round,
             // Nothing is known now, so that all must be looked at once the storage is back.
             Err(_) => (vec![Event::Lagged], seen),
         };
-        Some((stream::iter(events), (storage, account, ids, now)))
+        Some((stream::iter(events), (storage, account, ids, now, POLL_INTERVAL)))
     });
     rounds.flatten().boxed()
 }
@@ -122,13 +124,13 @@ async fn poll<S: Storage + ?Sized>(
     for (id, status) in ids.iter().zip(storage.status(account, &ids).await?) {
         let modseq = status.highest_modseq;
         let before = seen.iter().find(|(mailbox, _)| mailbox == id).map(|(_, modseq)| *modseq);
-        if before.is_some_and(|before| before != modseq) {
+        if before != Some(modseq) {
             events.push(Event::Mailbox { id: id.clone(), modseq });
         }
         now.push((id.clone(), modseq));
     }
     // A storage without mod-sequences can't tell what has moved.
-    if storage.caps().modseq == super::ModSeqs::None {
+    if storage.caps().modseq == ModSeqs::None {
         events = vec![Event::Lagged];
     }
     Ok((events, now))

@@ -169,7 +169,8 @@ pub enum Event {
         /// How far.
         modseq: ModSeq,
     },
-    /// Mailboxes, subscriptions or attributes have changed.
+    /// Mailboxes, subscriptions or attributes have changed. Without a mod-sequence: the tree has no log, so
+    /// that whoever hears of this looks at all of it. Attributes carry their own.
     Tree,
     /// Something may have been missed: look at everything anew.
     Lagged,

@@ -48,7 +48,9 @@ pub type RowStream = BoxStream<'static, Result<Vec<Row>>>;
 /// How far a storage keeps mod-sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ModSeqs {
-    /// None. The core finds changes by comparing snapshots, and offers nothing that needs mod-sequences.
+    /// None. The core finds changes by comparing all rows, and offers nothing that needs mod-sequences. What
+    /// stands where a mod-sequence is told means nothing and may always be the same; `changes()` tells every
+    /// message whatever it is asked since, and an [`Event::Mailbox`] only that something has changed.
     None,
     /// What `changes()` tells of changed messages is exact; the removed ones may be a superset.
     Changes,

@@ -3,9 +3,14 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
+use jiff::Span;
+use jiff::civil::Date;
+
+/// Days and seconds count from here. Not by jiff's timestamps, which end a day before the year 9999 does.
+const EPOCH: Date = Date::constant(1970, 1, 1);
+/// `date-year` has four digits (RFC 9051 §9).
+const FIRST: Date = Date::constant(0, 1, 1);
+const DAY: i64 = 86_400;
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -64,43 +69,40 @@ impl InternalDate {
             return None;
         }
         let offset_minutes = east * (i16::from(hours) * 60 + i16::from(minutes));
-        let time = date.at(hour, minute, 0, 0);
         // A leap second is the next minute's first.
-        let local = Offset::UTC.to_timestamp(time).ok()?.as_second() + i64::from(second);
+        let time = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        let local = days(date)? * DAY + time;
         Some(Self { seconds: local - i64::from(offset_minutes) * 60, offset_minutes })
     }
 
     /// The calendar day in the date's own zone, as days since 1970-01-01. SEARCH compares these (RFC 9051
     /// §6.4.4, "disregarding time and timezone").
     pub fn day(self) -> i64 {
-        self.local_seconds().div_euclid(86_400)
+        self.local_seconds().div_euclid(DAY)
     }
 
     fn local_seconds(self) -> i64 {
         self.seconds.saturating_add(i64::from(self.offset_minutes) * 60)
-    }
-
-    fn local(self) -> DateTime {
-        Timestamp::from_second(self.local_seconds()).map(|at| Offset::UTC.to_datetime(at)).unwrap_or_default()
     }
 }
 
 /// The form of `date-time` without its quotes: `02-Feb-2020 03:04:05 +0100`.
 impl fmt::Display for InternalDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let local = self.local();
-        let month = usize::try_from(local.month()).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+        let date = calendar(self.day());
+        let second = self.local_seconds().rem_euclid(DAY);
+        let month = usize::try_from(date.month()).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1)));
         let (sign, zone) =
             (if self.offset_minutes < 0 { '-' } else { '+' }, self.offset_minutes.unsigned_abs());
         write!(
             f,
             "{:02}-{}-{:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
-            local.day(),
+            date.day(),
             month.unwrap_or(&"Jan"),
-            local.year(),
-            local.hour(),
-            local.minute(),
-            local.second(),
+            date.year(),
+            second / 3600,
+            second / 60 % 60,
+            second % 60,
             zone / 60,
             zone % 60
         )
@@ -109,8 +111,19 @@ impl fmt::Display for InternalDate {
 
 /// Reads a `date` of SEARCH, `1-Feb-1994`, without quotes: days since 1970-01-01.
 pub fn parse_date(text: &[u8]) -> Option<i64> {
-    let date = parse_day(std::str::from_utf8(text).ok()?)?;
-    Some(Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?.as_second().div_euclid(86_400))
+    days(parse_day(std::str::from_utf8(text).ok()?)?)
+}
+
+/// The day of the calendar that lies so many days from 1970-01-01, or the nearest that has a year of four
+/// digits.
+pub fn calendar(days: i64) -> Date {
+    let end = if days < 0 { FIRST } else { Date::MAX };
+    let day = Span::new().try_days(days).and_then(|span| EPOCH.checked_add(span));
+    day.unwrap_or(end).max(FIRST)
+}
+
+fn days(date: Date) -> Option<i64> {
+    Some(i64::from(EPOCH.until(date).ok()?.get_days()))
 }
 
 /// `d-Mon-yyyy` with one or two digits for the day.
@@ -141,6 +154,19 @@ mod tests {
         let date = InternalDate::parse(b"14-Sep-2013 21:22:28 -0300").unwrap();
         assert_eq!(date.seconds, 1_379_204_548);
         assert_eq!(Some(date.day()), parse_date(b"14-Sep-2013"));
+    }
+
+    #[test]
+    fn every_year_of_four_digits_has_all_its_days() {
+        for (text, day) in [("31-Dec-9999", 2_932_896), ("30-Dec-9999", 2_932_895), ("01-Jan-0000", -719_528)]
+        {
+            assert_eq!(parse_date(text.as_bytes()), Some(day), "{text}");
+            for zone in ["+0000", "-1200", "+1400"] {
+                let time = format!("{text} 23:59:59 {zone}");
+                let date = InternalDate::parse(time.as_bytes()).unwrap();
+                assert_eq!((date.to_string(), date.day()), (time, day));
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::model::{Flags, Model};
-use super::random::Random;
+use crate::random::Random;
 
 /// Messages of a mailbox from which on more are removed than come.
 const CROWDED: usize = 40;

@@ -11,7 +11,6 @@
 mod client;
 mod command;
 mod model;
-mod random;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,9 +19,9 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 use imapper_core::storage::{AccountId, Mbox, Storage, Want};
 
+use crate::random::{self, Random};
 use client::{Client, Common};
 use command::{Chooser, Command, Kind};
-use random::Random;
 
 pub use model::{Message, Model};
 

@@ -292,7 +292,7 @@ pub(crate) async fn a_body_is_carried_to_another_account(t: &Trial) -> Outcome {
 
 pub(crate) async fn appending_to_what_is_missing_takes_nothing(t: &Trial) -> Outcome {
     t.rule("APPEND to a mailbox that does not exist is refused; the mailbox is not made (RFC 9051 §6.3.12)");
-    let message = t.message(b"x", keyword("word")).await?;
+    let message = t.message(b"x", system(SystemFlag::Seen)).await?;
     let appended = t.storage().append(&missing(), vec![message.clone()]).await;
     refused!(appended, StorageError::NoMailbox, "append() to a missing mailbox");
     same!(t.names().await?, ["INBOX"], "the mailboxes after APPEND to a missing one");

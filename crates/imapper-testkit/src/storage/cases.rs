@@ -65,6 +65,7 @@ macro_rules! __storage_cases {
                 keywords_are_kept_in_their_case
                 keywords_belong_to_one_mailbox
                 keywords_have_their_bound
+                where_there_are_no_keywords_none_is_kept
                 unchanged_since_holds_back
                 huge_sets_cost_what_there_is
                 changes_at_once_are_all_kept
@@ -92,6 +93,7 @@ macro_rules! __storage_cases {
                 changes_tells_each_kind_of_change
                 a_message_that_came_and_went_harms_nobody
                 followers_from_any_point_end_at_the_snapshot
+                without_mod_sequences_every_message_is_told
                 a_limit_bounds_an_answer
                 a_long_log_stays_right
             }
@@ -132,11 +134,20 @@ macro_rules! __storage_cases {
                 a_right_is_told_to_who_gets_it
                 quota_is_counted_and_enforced
                 quota_holds_against_many_at_once
+                a_copy_that_half_fits_did_nothing
                 object_ids_are_stable_and_distinct
                 emails_are_found_where_they_lie
                 imported_numbers_are_kept
                 search_finds_what_is_true
                 imported_messages_are_whole
+                imported_uids_lie_below_uidnext_and_are_new
+            }
+            beside {
+                what_one_writes_the_other_reads
+                both_count_on_from_each_other
+                the_same_token_at_both_gives_one_message
+                followers_at_one_hear_of_writers_at_the_other
+                changes_at_one_are_told_at_the_other
             }
             random {
                 random_calls_have_the_answers_of_the_model
@@ -151,7 +162,7 @@ macro_rules! __storage_cases {
 macro_rules! __storage_each {
     (table $($area:ident { $($case:ident)* })*) => {
         /// Every case of the suite.
-        const CASES: &[Case] = &[$($(
+        const CASES: &[Case<Trial>] = &[$($(
             Case {
                 area: stringify!($area),
                 name: stringify!($case),

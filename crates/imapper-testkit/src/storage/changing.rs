@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use imapper_core::storage::{CopyMode, Mbox, ModSeqs};
-use imapper_core::types::{ModSeq, SystemFlag, Uid, UidSet};
+use imapper_core::storage::{CopyMode, Mbox, ModSeqs, Row};
+use imapper_core::types::{Flags, InternalDate, ModSeq, SystemFlag, Uid, UidSet};
 
 use super::trial::{Outcome, Trial, array, ensure, same, set, state, system};
 
-type State = BTreeMap<Uid, (Uid, ModSeq, imapper_core::types::Flags, imapper_core::types::InternalDate, u64)>;
+type State = BTreeMap<Uid, (Uid, ModSeq, Flags, InternalDate, u64)>;
+
+/// What is known of a message; of its mod-sequence only where there are such.
+fn known(t: &Trial, row: &Row) -> (Uid, ModSeq, Flags, InternalDate, u64) {
+    let counts = t.caps().modseq > ModSeqs::None;
+    let (uid, modseq, flags, date, size) = state(row);
+    (uid, if counts { modseq } else { ModSeq::ZERO }, flags, date, size)
+}
 
 /// What somebody knows of a mailbox, who follows its changes.
 #[derive(Clone, Default)]
@@ -20,40 +27,48 @@ impl Follower {
     /// Knows all from the beginning.
     pub(super) async fn new(t: &Trial, mbox: &Mbox) -> Outcome<Self> {
         let since = t.snapshot(mbox).await?.status.highest_modseq;
-        let held = t.rows(mbox).await?.iter().map(|row| (row.uid, state(row))).collect();
+        let held = t.rows(mbox).await?.iter().map(|row| (row.uid, known(t, row))).collect();
         Ok(Self { held, since })
     }
 
     /// Applies what has changed, in steps of so many messages.
     pub(super) async fn follow(&mut self, t: &Trial, mbox: &Mbox, limit: usize) -> Outcome {
+        let counts = t.caps().modseq > ModSeqs::None;
         loop {
             let changes = t.storage().changes(mbox, self.since, limit).await?;
             for row in &changes.changed {
                 ensure!(
-                    row.modseq > self.since || self.since == ModSeq::ZERO,
+                    row.modseq > self.since || self.since == ModSeq::ZERO || !counts,
                     "changes({}) tells {} of mod-sequence {}, which is older",
                     self.since,
                     row.uid,
                     row.modseq
                 );
-                let known = self.held.get(&row.uid).map(|known| known.1);
+                let before = self.held.get(&row.uid).map(|known| known.1);
                 ensure!(
-                    known.is_none_or(|known| known <= row.modseq),
-                    "a row of {} is older ({}) than what was told before ({known:?})",
+                    before.is_none_or(|before| before <= row.modseq),
+                    "a row of {} is older ({}) than what was told before ({before:?})",
                     row.uid,
                     row.modseq
                 );
                 ensure!(!changes.vanished.contains(row.uid), "{} is told as changed and as gone", row.uid);
-                self.held.insert(row.uid, state(row));
+                self.held.insert(row.uid, known(t, row));
             }
             self.held.retain(|uid, _| !changes.vanished.contains(*uid));
-            ensure!(changes.to >= self.since, "changes({}) goes back to {}", self.since, changes.to);
+            ensure!(
+                changes.to >= self.since || !counts,
+                "changes({}) goes back to {}",
+                self.since,
+                changes.to
+            );
             ensure!(
                 changes.to > self.since || !changes.more,
                 "changes() comes no further than {}",
                 changes.to
             );
-            same!(changes.status.highest_modseq, changes.to, "the mod-sequence of Changes::status");
+            if counts {
+                same!(changes.status.highest_modseq, changes.to, "the mod-sequence of Changes::status");
+            }
             self.since = changes.to;
             if !changes.more {
                 return Ok(());
@@ -66,7 +81,7 @@ impl Follower {
         let snapshot = t.snapshot(mbox).await?;
         let uids: UidSet = self.held.keys().copied().collect();
         same!(uids, snapshot.uids, "the UIDs that follow from changes(), beside the snapshot's");
-        let rows: State = t.rows(mbox).await?.iter().map(|row| (row.uid, state(row))).collect();
+        let rows: State = t.rows(mbox).await?.iter().map(|row| (row.uid, known(t, row))).collect();
         for (uid, row) in &rows {
             same!(self.held.get(uid), Some(row), "the message that follows from changes(), beside rows()");
         }
@@ -153,7 +168,6 @@ pub(crate) async fn changes_tells_each_kind_of_change(t: &Trial) -> Outcome {
 
 pub(crate) async fn a_message_that_came_and_went_harms_nobody(t: &Trial) -> Outcome {
     t.rule("Whoever applies changes() ends equal to the snapshot: also one that came and went in between");
-    t.needs_modseqs(ModSeqs::Changes)?;
     let mbox = t.inbox().await?;
     t.fill(&mbox, 2).await?;
     let mut follower = Follower::new(t, &mbox).await?;
@@ -166,7 +180,6 @@ pub(crate) async fn a_message_that_came_and_went_harms_nobody(t: &Trial) -> Outc
 
 pub(crate) async fn followers_from_any_point_end_at_the_snapshot(t: &Trial) -> Outcome {
     t.rule("Whoever applies Storage::changes from any point ends equal to the snapshot; a row may be newer than Changes::to, never older");
-    t.needs_modseqs(ModSeqs::Changes)?;
     let (mbox, other) = (t.inbox().await?, t.create("other").await?);
     let mut followers = vec![Follower::default()];
     let mut uids = Vec::new();
@@ -185,7 +198,33 @@ pub(crate) async fn followers_from_any_point_end_at_the_snapshot(t: &Trial) -> O
     for (n, mut follower) in followers.into_iter().enumerate() {
         follower.follow(t, &mbox, [1, 2, 5, usize::MAX][n % 4]).await?;
         follower.compare(t, &mbox).await?;
-        same!(follower.since, t.modseq(&mbox).await?, "where a follower arrives");
+        if t.caps().modseq > ModSeqs::None {
+            same!(follower.since, t.modseq(&mbox).await?, "where a follower arrives");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn without_mod_sequences_every_message_is_told(t: &Trial) -> Outcome {
+    t.rule(
+        "ModSeqs::None: changes() tells every message whatever it is asked since; mod-sequences mean nothing",
+    );
+    t.needs(t.caps().modseq == ModSeqs::None, "the storage keeps mod-sequences")?;
+    let mbox = t.inbox().await?;
+    let [a, b, c] = array(t.fill(&mbox, 3).await?)?;
+    let loaded = t.modseq(&mbox).await?;
+    t.flag(&mbox, set([a]), super::flags::seen()).await?;
+    t.expunge(&mbox, &set([b])).await?;
+    let d = t.append(&mbox, b"new").await?;
+    for since in [ModSeq::ZERO, loaded, t.modseq(&mbox).await?] {
+        let changes = t.storage().changes(&mbox, since, 1).await?;
+        let told: UidSet = changes.changed.iter().map(|row| row.uid).collect();
+        same!(told, set([a, c, d]), "what changes({since}) tells");
+        ensure!(changes.vanished.contains(b), "the removed message {b} is missing from vanished");
+        ensure!(changes.vanished.intersection(&told).is_empty(), "vanished names messages that exist");
+        // Where the rest goes on could not be said.
+        ensure!(!changes.more, "changes() stops half-way");
+        same!(changes.status, t.snapshot(&mbox).await?.status, "Changes::status beside the snapshot's");
     }
     Ok(())
 }

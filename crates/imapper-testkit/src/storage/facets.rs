@@ -60,6 +60,12 @@ pub(crate) async fn attributes_are_set_found_and_removed(t: &Trial) -> Outcome {
     );
     same!(get(Some(&mbox), "").await?.len(), 3, "all attributes of the mailbox");
     same!(get(None, "").await?, [("/private/comment".to_owned(), value(b"the account's"))], "the account's");
+    let told = async |mbox: Option<&Mbox>, key: &str| -> Outcome<Vec<ModSeq>> {
+        let found = attributes.get(&john(), mbox.map(|mbox| &mbox.id), key).await?;
+        Ok(found.into_iter().map(|found| found.modseq).collect())
+    };
+    same!(told(Some(&mbox), "").await?, [at; 3], "the mod-sequences of attributes that were set at once");
+    same!(told(None, "").await?, [at], "the mod-sequence of the account's attribute");
     let same_again = attribute(None, "/private/comment", Some(b"the account's"));
     same!(
         attributes.set(&john(), vec![same_again]).await?,
@@ -69,6 +75,10 @@ pub(crate) async fn attributes_are_set_found_and_removed(t: &Trial) -> Outcome {
     let later = attributes.set(&john(), vec![attribute(None, "/private/comment", None)]).await?;
     ensure!(later > at, "removing an attribute does not raise the mod-sequence {at}");
     ensure!(get(None, "").await?.is_empty(), "a removed attribute is still there");
+    let last = attributes.set(&john(), vec![attribute(Some(&mbox), "/shared/comment", Some(b"new"))]).await?;
+    ensure!(last > later, "changing an attribute does not raise the mod-sequence {later}");
+    same!(told(Some(&mbox), "/shared/").await?, [last], "the mod-sequence of an attribute that was changed");
+    same!(told(Some(&mbox), "/private/").await?, [at; 2], "the mod-sequences of those that were not");
     ensure!(attributes.get(&AccountId::from("jill"), None, "").await?.is_empty(), "another account has them");
     Ok(())
 }
@@ -202,6 +212,40 @@ pub(crate) async fn quota_holds_against_many_at_once(t: &Trial) -> Outcome {
     Ok(())
 }
 
+pub(crate) async fn a_copy_that_half_fits_did_nothing(t: &Trial) -> Outcome {
+    t.rule("Storage::copy: all or none, also where the quota leaves room for the first message only (RFC 9051 §6.4.7)");
+    let storage = t.storage();
+    let quota = feature!(storage.as_quota());
+    let jill = AccountId::from("jill");
+    let (from, to) = (t.inbox().await?, t.inbox_of(&jill).await?);
+    for _ in 0..2 {
+        t.append(&from, b"1234567890").await?;
+    }
+    let before = (t.snapshot(&from).await?, t.snapshot(&to).await?);
+    for (octets, messages) in [(Some(15), None), (None, Some(1))] {
+        quota.set_limit(&jill, octets, messages).await?;
+        let used = (quota.usage(&john()).await?, quota.usage(&jill).await?);
+        for mode in [CopyMode::Copy, CopyMode::Move] {
+            let copied = storage.copy(&from, &UidSet::all(), &to, mode).await;
+            refused!(copied, StorageError::OverQuota, "{mode:?} of two messages where one fits");
+            let after = (t.snapshot(&from).await?, t.snapshot(&to).await?);
+            same!(
+                (after.0.uids, after.0.status),
+                (before.0.uids.clone(), before.0.status.clone()),
+                "the source after {mode:?} of what half fits"
+            );
+            same!(
+                (after.1.uids, after.1.status),
+                (before.1.uids.clone(), before.1.status.clone()),
+                "the target after {mode:?} of what half fits"
+            );
+            let after = (quota.usage(&john()).await?, quota.usage(&jill).await?);
+            same!(after, used, "what both use after {mode:?} of what half fits");
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn object_ids_are_stable_and_distinct(t: &Trial) -> Outcome {
     t.rule("Row::email_id is the same in all copies, Row::thread_id in a conversation (RFC 8474 §5.1, §5.2)");
     t.needs(t.caps().object_ids, "object ids are not kept")?;
@@ -251,6 +295,15 @@ pub(crate) async fn emails_are_found_where_they_lie(t: &Trial) -> Outcome {
         vec![(first, mbox.id.clone(), a), (first, other.id.clone(), there), (second, mbox.id.clone(), b)];
     wanted.sort();
     same!(places().await?, wanted, "the places of two emails");
+    // In another account it is another's business.
+    let jill = AccountId::from("jill");
+    let hers = t.inbox_of(&jill).await?;
+    let copied = storage.copy(&mbox, &set([a]), &hers, CopyMode::Copy).await?;
+    let [copy] = array(copied.pairs.iter().map(|(_, new)| *new).collect())?;
+    same!(places().await?, wanted, "john's places after a copy went to jill");
+    let known = t.row(&hers, copy).await?.email_id.unwrap_or_default();
+    let found = objects.places(&jill, &[known, second]).await?;
+    same!(found, [(known, hers.id, copy)], "jill's places");
     t.expunge(&mbox, &set([a, b])).await?;
     same!(places().await?, [(first, other.id.clone(), there)], "the places after an expunge");
     t.delete(&other).await?;
@@ -362,5 +415,32 @@ pub(crate) async fn imported_messages_are_whole(t: &Trial) -> Outcome {
             "changes() does not tell an imported message"
         );
     }
+    Ok(())
+}
+
+pub(crate) async fn imported_uids_lie_below_uidnext_and_are_new(t: &Trial) -> Outcome {
+    t.rule(
+        "Import::put raises UIDNEXT above what it adds; Exists if a UID is taken or was (RFC 9051 §2.3.1.1)",
+    );
+    let storage = t.storage();
+    let import = feature!(storage.as_import());
+    let uid = |number| Uid::new(number).unwrap_or(Uid::MIN);
+    let message = async || t.message(b"x", Flags::default()).await;
+    let id = import.create(&john(), "in", NonZeroU32::MIN, uid(10)).await?;
+    let mbox = Mbox { account: john(), id };
+    // At UIDNEXT, and above it.
+    for number in [10, 20] {
+        import.put(&mbox, vec![(uid(number), message().await?)]).await?;
+        let next = t.snapshot(&mbox).await?.status.uid_next;
+        ensure!(next > uid(number), "UIDNEXT is {next} after put() of the UID {number}");
+    }
+    let new = t.append(&mbox, b"y").await?;
+    ensure!(new > uid(20), "the first new UID after put() of 20 is {new}");
+    t.expunge(&mbox, &set([uid(20), new])).await?;
+    for number in [uid(20), new] {
+        let put = import.put(&mbox, vec![(number, message().await?)]).await;
+        refused!(put, StorageError::Exists, "put() of the UID {number}, whose message is gone");
+    }
+    same!(t.snapshot(&mbox).await?.uids, set([uid(10)]), "the UIDs after put() was refused");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use imapper_core::storage::{FlagChange, FlagOp, ModSeqs, StorageError};
+use imapper_core::storage::{CopyMode, FlagChange, FlagOp, ModSeqs, StorageError};
 use imapper_core::types::{Flags, Keyword, ModSeq, SystemFlag, SystemFlags, Uid, UidSet};
 
 use super::trial::{Outcome, Trial, array, ensure, keyword, refused, same, set, state, system};
@@ -124,8 +124,10 @@ pub(crate) async fn keywords_belong_to_one_mailbox(t: &Trial) -> Outcome {
     );
     t.needs_keywords(1)?;
     let (mbox, other) = (t.inbox().await?, t.create("a").await?);
+    let word = Keyword::new("Only-Here");
     let snapshot = t.snapshot(&mbox).await?;
     t.needs(snapshot.new_keywords, "clients can't make keywords here")?;
+    ensure!(!snapshot.keywords.contains(&word), "Snapshot::keywords has a word that was never set");
     let uid = t.append(&mbox, b"x").await?;
     let beside = t.append(&mbox, b"y").await?;
     t.flag(&mbox, set([uid]), add(keyword("Only-Here"))).await?;
@@ -133,6 +135,12 @@ pub(crate) async fn keywords_belong_to_one_mailbox(t: &Trial) -> Outcome {
     ensure!(t.row(&mbox, beside).await?.flags.is_empty(), "the keyword is set on another message too");
     let there = t.append(&other, b"x").await?;
     ensure!(t.row(&other, there).await?.flags.is_empty(), "the keyword is set in another mailbox too");
+    ensure!(t.snapshot(&mbox).await?.keywords.contains(&word), "Snapshot::keywords lacks a word that is set");
+    let elsewhere = t.snapshot(&other).await?.keywords;
+    ensure!(!elsewhere.contains(&word), "Snapshot::keywords of another mailbox has the word");
+    t.storage().copy(&mbox, &set([uid]), &other, CopyMode::Copy).await?;
+    let copied = t.snapshot(&other).await?.keywords;
+    ensure!(copied.contains(&word), "Snapshot::keywords lacks a word that came with a copy");
     Ok(())
 }
 
@@ -157,6 +165,31 @@ pub(crate) async fn keywords_have_their_bound(t: &Trial) -> Outcome {
     let appended = t.storage().append(&mbox, vec![message]).await;
     refused!(appended, StorageError::Limit(_), "append() with a keyword above the bound");
     same!(t.snapshot(&mbox).await?.status.messages, 1, "messages after an append was refused");
+    Ok(())
+}
+
+pub(crate) async fn where_there_are_no_keywords_none_is_kept(t: &Trial) -> Outcome {
+    t.rule(
+        "Caps::keywords: Some(0) for no keywords (RFC 9051 §2.3.2: a server may support system flags only)",
+    );
+    t.needs(t.caps().keywords == Some(0), "keywords are kept")?;
+    let mbox = t.inbox().await?;
+    let uid = t.append_with(&mbox, b"x", system(SystemFlag::Seen)).await?;
+    let snapshot = t.snapshot(&mbox).await?;
+    ensure!(!snapshot.new_keywords, "Snapshot::new_keywords says that clients may make keywords");
+    ensure!(snapshot.keywords.is_empty(), "Snapshot::keywords has {:?}", snapshot.keywords);
+    for op in [add(keyword("one")), replace(keyword("one"))] {
+        let stored = t.flag(&mbox, set([uid]), op).await;
+        refused!(stored, StorageError::Limit(_), "a keyword where there are none");
+    }
+    let message = t.message(b"y", keyword("one")).await?;
+    let appended = t.storage().append(&mbox, vec![message]).await;
+    refused!(appended, StorageError::Limit(_), "append() with a keyword where there are none");
+    let after = t.snapshot(&mbox).await?;
+    same!(after.status, snapshot.status, "the mailbox after keywords were refused");
+    same!(t.row(&mbox, uid).await?.flags, system(SystemFlag::Seen), "the flags after keywords were refused");
+    let stored = t.flag(&mbox, set([uid]), remove(keyword("one"))).await?;
+    ensure!(stored.changed.is_empty(), "a keyword is taken off where there are none");
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 
 mod appending;
 mod at_once;
+mod beside;
 mod bodies;
 mod cases;
 mod changing;
@@ -25,17 +26,14 @@ mod tree;
 mod trial;
 mod watching;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use imapper_core::storage::Storage;
 
 use crate::BoxFuture;
-use trial::{Outcome, Stop, Trial};
-
-/// How long a case may take.
-const TIME_LIMIT: Duration = Duration::from_mins(2);
+use crate::case::{self, Case};
+pub use crate::case::{Failure, Verdict};
+use trial::Trial;
 
 /// A storage that the suite may do with as it likes: fresh, and empty. Every `Arc` of a storage is one.
 pub trait StorageUnderTest: Send + 'static {
@@ -47,6 +45,12 @@ pub trait StorageUnderTest: Send + 'static {
     /// the cases of durability are left out.
     fn reopen(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(async { false })
+    }
+
+    /// The same storage held once more, as another node or another process holds it. `None` where that can't
+    /// be, or where nobody does it: then its cases are left out.
+    fn beside(&self) -> Option<Arc<dyn Storage>> {
+        None
     }
 }
 
@@ -62,43 +66,11 @@ impl StorageUnderTest for Arc<dyn Storage> {
     }
 }
 
-/// A case of the suite.
-struct Case {
-    area: &'static str,
-    name: &'static str,
-    run: fn(Trial) -> BoxFuture<'static, Outcome>,
-}
-
 crate::__storage_cases! { table }
 
-/// What is broken, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The case: area and name, `flags::unchanged_since_holds_back`.
-    pub case: String,
-    /// The sentence of the contract, with the RFC's place.
-    pub rule: String,
-    /// What was found, and what must be.
-    pub what: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}\n  rule: {}", self.case, self.what, self.rule)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-/// What came of a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// All as it must be.
-    Passed,
-    /// Left out, as the storage does not claim to do this; why.
-    Skipped(&'static str),
-    /// Broken.
-    Failed(Failure),
+/// The names of the cases, `area::name`.
+pub fn cases() -> impl Iterator<Item = String> {
+    CASES.iter().map(Case::full_name)
 }
 
 /// Runs every case, each with a fresh storage; gives what is broken.
@@ -108,34 +80,17 @@ where
     Fut: Future<Output = U>,
     U: StorageUnderTest,
 {
-    let mut failures = Vec::new();
-    for case in CASES {
-        if let Verdict::Failed(failure) = run(case, Box::new(factory().await)).await {
-            failures.push(failure);
-        }
-    }
-    failures
+    case::run_all(CASES, async || Trial::new(Box::new(factory().await))).await
 }
 
-/// The names of the cases, `area::name`.
-pub fn cases() -> impl Iterator<Item = String> {
-    CASES.iter().map(|case| format!("{}::{}", case.area, case.name))
-}
-
-/// Runs one case.
-async fn run(case: &'static Case, subject: Box<dyn StorageUnderTest>) -> Verdict {
-    let trial = Trial::new(subject);
-    // In a task of its own, so that a panic of the storage is a failure of this case only.
-    let task = tokio::spawn(tokio::time::timeout(TIME_LIMIT, (case.run)(trial.clone())));
-    let what = match task.await {
-        Ok(Ok(Ok(()))) => return Verdict::Passed,
-        Ok(Ok(Err(Stop::Skipped(why)))) => return Verdict::Skipped(why),
-        Ok(Ok(Err(Stop::Broken(what)))) => what,
-        Ok(Err(_)) => format!("did not come to an end within {} s", TIME_LIMIT.as_secs()),
-        Err(error) => format!("the storage panicked: {error}"),
-    };
-    let case = format!("{}::{}", case.area, case.name);
-    Verdict::Failed(Failure { case, rule: trial.last_rule().to_owned(), what })
+/// Runs the case of that area and name with a fresh storage. That there is no such case is a failure.
+pub async fn run_case<F, Fut, U>(area: &str, name: &str, factory: F) -> Verdict
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = U>,
+    U: StorageUnderTest,
+{
+    case::run_case(CASES, area, name, async || Trial::new(Box::new(factory().await))).await
 }
 
 /// Runs one case in a runtime of its own: the body of a `#[test]`.
@@ -148,23 +103,7 @@ where
     Fut: Future<Output = U>,
     U: StorageUnderTest,
 {
-    let case = CASES.iter().find(|case| case.area == area && case.name == name);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let failure = match (case, runtime) {
-        (Some(case), Ok(runtime)) => {
-            match runtime.block_on(async { run(case, Box::new(factory().await)).await }) {
-                Verdict::Passed => None,
-                Verdict::Skipped(why) => {
-                    println!("{area}::{name}: skipped, {why}");
-                    None
-                }
-                Verdict::Failed(failure) => Some(failure.to_string()),
-            }
-        }
-        (None, _) => Some(format!("there is no case {area}::{name}")),
-        (_, Err(error)) => Some(format!("no runtime: {error}")),
-    };
-    assert!(failure.is_none(), "{}", failure.unwrap_or_default());
+    case::test_case(CASES, area, name, async || Trial::new(Box::new(factory().await)));
 }
 
 /// Makes a `#[test]` of each case of the suite, in a module for each area. The expression is a closure that

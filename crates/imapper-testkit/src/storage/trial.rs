@@ -13,21 +13,11 @@ use imapper_core::storage::{
 use imapper_core::types::{BodyRef, Flags, InternalDate, Keyword, ModSeq, SystemFlag, Uid, UidSet};
 
 use super::StorageUnderTest;
+use crate::case::Subject;
+pub(crate) use crate::case::{Outcome, Stop, ensure};
 
 /// When messages of the suite came: in a zone that is not UTC.
 pub(crate) const DATE: InternalDate = InternalDate { seconds: 1_379_204_548, offset_minutes: -180 };
-
-/// Why a case ended early.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// The storage does not claim to do this.
-    Skipped(&'static str),
-    /// What is broken.
-    Broken(String),
-}
-
-/// What a case gives.
-pub(crate) type Outcome<T = ()> = std::result::Result<T, Stop>;
 
 impl From<StorageError> for Stop {
     #[track_caller]
@@ -35,15 +25,6 @@ impl From<StorageError> for Stop {
         let place = std::panic::Location::caller();
         Self::Broken(format!("a call that must work failed: {error} ({place})"))
     }
-}
-
-/// Ends the case unless the condition holds; the text says what is broken.
-macro_rules! ensure {
-    ($condition:expr, $($text:tt)+) => {
-        if !$condition {
-            return Err($crate::storage::trial::Stop::Broken(format!($($text)+)));
-        }
-    };
 }
 
 /// Ends the case unless both are equal; the text says what this is about.
@@ -77,7 +58,7 @@ macro_rules! refused {
     }};
 }
 
-pub(crate) use {ensure, refused, same};
+pub(crate) use {refused, same};
 
 /// A case's storage. Clones are handed to tasks.
 #[derive(Clone)]
@@ -87,6 +68,12 @@ struct Inner {
     /// Away only while it is opened anew.
     subject: Mutex<Option<Box<dyn StorageUnderTest>>>,
     rule: Mutex<&'static str>,
+}
+
+impl Subject for Trial {
+    fn last_rule(&self) -> &'static str {
+        *self.0.rule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Trial {
@@ -99,16 +86,17 @@ impl Trial {
         *self.0.rule.lock().unwrap_or_else(PoisonError::into_inner) = rule;
     }
 
-    /// What [`Trial::rule`] named last.
-    pub(crate) fn last_rule(&self) -> &'static str {
-        *self.0.rule.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The storage.
     pub(crate) fn storage(&self) -> Arc<dyn Storage> {
         let subject = self.0.subject.lock().unwrap_or_else(PoisonError::into_inner);
         // Only a case that goes on while it opens the storage anew would find none; there is no such.
         subject.as_ref().map_or_else(|| Arc::new(crate::Model::new()) as Arc<dyn Storage>, |s| s.storage())
+    }
+
+    /// The storage held once more.
+    pub(crate) fn beside(&self) -> Option<Arc<dyn Storage>> {
+        let subject = self.0.subject.lock().unwrap_or_else(PoisonError::into_inner);
+        subject.as_ref().and_then(|subject| subject.beside())
     }
 
     /// Closes the storage and opens it again; skips the case where nothing survives that.

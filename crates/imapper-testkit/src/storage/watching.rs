@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use imapper_core::storage::{AccountId, CopyMode, Event, MailboxId, Mbox, ModSeqs, Reach};
-use imapper_core::types::{SystemFlag, UidSet};
+use imapper_core::types::{ModSeq, SystemFlag};
 
 use super::trial::{Outcome, Stop, Trial, array, create, ensure, john, set, system};
 
@@ -15,27 +15,52 @@ fn watch(t: &Trial, account: &AccountId, ids: Vec<MailboxId>) -> Outcome<Events>
     Ok(t.storage().watch(account.clone(), ids))
 }
 
-/// Waits for a hint that is meant for `id`, or with `None` for one of the tree.
-async fn hint(t: &Trial, events: &mut Events, id: Option<&MailboxId>, what: &str) -> Outcome {
-    let found = t
+/// What is to be told.
+#[derive(PartialEq)]
+enum Told {
+    /// That a mailbox has come so far.
+    Mailbox(MailboxId, ModSeq),
+    Tree,
+}
+
+/// That the mailbox has come to where it is now.
+async fn now(t: &Trial, mbox: &Mbox) -> Outcome<Told> {
+    Ok(Told::Mailbox(mbox.id.clone(), t.modseq(mbox).await?))
+}
+
+/// Waits until all of that is told, in any order: an event may stand for several changes, but one of an earlier
+/// change for none that came later.
+async fn hints(t: &Trial, events: &mut Events, mut wanted: Vec<Told>, what: &str) -> Outcome {
+    // Where there are no mod-sequences, it can't be seen which change an event is of.
+    let counts = t.caps().modseq > ModSeqs::None;
+    let all_told = t
         .within(async {
-            loop {
+            while !wanted.is_empty() {
                 match events.next().await {
                     // Then everything is looked at.
                     Some(Event::Lagged) => return true,
-                    Some(Event::Tree) if id.is_none() => return true,
-                    Some(Event::Mailbox { id: told, .. }) if id == Some(&told) => return true,
-                    Some(_) => {}
+                    Some(Event::Tree) => wanted.retain(|told| *told != Told::Tree),
+                    Some(Event::Mailbox { id, modseq }) => wanted.retain(|told| match told {
+                        Told::Mailbox(of, far) => *of != id || counts && *far > modseq,
+                        Told::Tree => true,
+                    }),
                     None => return false,
                 }
             }
+            true
         })
         .await;
-    match found {
+    match all_told {
         Some(true) => Ok(()),
         Some(false) => Err(Stop::Broken(format!("the events end, while the storage is there, at {what}"))),
         None => Err(Stop::Broken(format!("no event comes within {:?} after {what}", t.patience()))),
     }
+}
+
+/// Waits until it is told where the mailbox is now.
+async fn hint(t: &Trial, events: &mut Events, mbox: &Mbox, what: &str) -> Outcome {
+    let now = now(t, mbox).await?;
+    hints(t, events, vec![now], what).await
 }
 
 pub(crate) async fn each_change_of_a_mailbox_is_told(t: &Trial) -> Outcome {
@@ -43,39 +68,43 @@ pub(crate) async fn each_change_of_a_mailbox_is_told(t: &Trial) -> Outcome {
     let (mbox, other) = (t.inbox().await?, t.create("other").await?);
     let mut one = watch(t, &john(), vec![mbox.id.clone()])?;
     let mut all = watch(t, &john(), Vec::new())?;
-    let [a, b] = array(t.fill(&mbox, 2).await?)?;
-    let mut both = async |mbox: &Mbox, what: &str| -> Outcome {
-        hint(t, &mut one, Some(&mbox.id), what).await?;
-        hint(t, &mut all, Some(&mbox.id), what).await
+    let mut both = async |what: &str| -> Outcome {
+        hint(t, &mut one, &mbox, what).await?;
+        hint(t, &mut all, &mbox, what).await
     };
-    both(&mbox, "append()").await?;
-    both(&mbox, "a second append()").await?;
+    let a = t.append(&mbox, b"x").await?;
+    both("append()").await?;
+    let [_, b] = array(t.fill(&mbox, 2).await?)?;
+    both("two more append()").await?;
     t.flag(&mbox, set([a]), super::flags::seen()).await?;
-    both(&mbox, "set_flags()").await?;
+    both("set_flags()").await?;
     t.expunge(&mbox, &set([a])).await?;
-    both(&mbox, "expunge()").await?;
+    both("expunge()").await?;
     t.storage().copy(&mbox, &set([b]), &other, CopyMode::Copy).await?;
-    hint(t, &mut all, Some(&other.id), "copy(), in the target").await?;
+    hint(t, &mut all, &other, "copy(), in the target").await?;
     t.storage().copy(&mbox, &set([b]), &other, CopyMode::Move).await?;
-    hint(t, &mut one, Some(&mbox.id), "copy() that moves, in the source").await?;
+    hint(t, &mut one, &mbox, "copy() that moves, in the source").await?;
     let there = t.snapshot(&other).await?.uids;
     t.storage().copy(&other, &there, &mbox, CopyMode::Copy).await?;
-    hint(t, &mut one, Some(&mbox.id), "copy(), in the target").await
+    hint(t, &mut one, &mbox, "copy(), in the target").await
 }
 
 pub(crate) async fn each_change_of_the_tree_is_told(t: &Trial) -> Outcome {
     t.rule("Event::Tree: mailboxes, subscriptions or attributes have changed");
     let mut events = watch(t, &john(), Vec::new())?;
+    let tree = async |t: &Trial, events: &mut Events, what: &str| -> Outcome {
+        hints(t, events, vec![Told::Tree], what).await
+    };
     let mbox = t.create("a").await?;
-    hint(t, &mut events, None, "CREATE").await?;
+    tree(t, &mut events, "CREATE").await?;
     t.rename(&mbox, "b").await?;
-    hint(t, &mut events, None, "RENAME").await?;
+    tree(t, &mut events, "RENAME").await?;
     t.subscribe("b", true).await?;
-    hint(t, &mut events, None, "SUBSCRIBE").await?;
+    tree(t, &mut events, "SUBSCRIBE").await?;
     t.subscribe("b", false).await?;
-    hint(t, &mut events, None, "UNSUBSCRIBE").await?;
+    tree(t, &mut events, "UNSUBSCRIBE").await?;
     t.delete(&mbox).await?;
-    hint(t, &mut events, None, "DELETE").await
+    tree(t, &mut events, "DELETE").await
 }
 
 pub(crate) async fn a_hint_comes_after_its_change(t: &Trial) -> Outcome {
@@ -110,16 +139,17 @@ pub(crate) async fn a_slow_watcher_loses_nothing_for_good(t: &Trial) -> Outcome 
     );
     let (mbox, other) = (t.inbox().await?, t.create("other").await?);
     let mut events = watch(t, &john(), Vec::new())?;
+    let uid = t.append(&mbox, b"x").await?;
+    // What is told of the beginning does not count for what follows.
+    hint(t, &mut events, &mbox, "append()").await?;
     for n in 0..200 {
         let op = if n % 2 == 0 { super::flags::add } else { super::flags::remove };
-        if n == 0 {
-            t.append(&mbox, b"x").await?;
-        }
-        t.flag(&mbox, UidSet::all(), op(system(SystemFlag::Seen))).await?;
+        t.flag(&mbox, set([uid]), op(system(SystemFlag::Seen))).await?;
     }
     t.append(&other, b"x").await?;
-    // Whatever was left out, the last change is told, or that something may have been missed.
-    hint(t, &mut events, Some(&other.id), "200 changes of another mailbox").await
+    // Whatever was left out, the last change of each is told, or that something may have been missed.
+    let wanted = vec![now(t, &mbox).await?, now(t, &other).await?];
+    hints(t, &mut events, wanted, "200 changes and one of another mailbox").await
 }
 
 pub(crate) async fn who_stops_watching_disturbs_nobody(t: &Trial) -> Outcome {
@@ -131,7 +161,7 @@ pub(crate) async fn who_stops_watching_disturbs_nobody(t: &Trial) -> Outcome {
         drop(t.storage().watch(AccountId::from("jill"), vec![MailboxId::from("0-none")]));
     }
     t.append(&mbox, b"x").await?;
-    hint(t, &mut stays, Some(&mbox.id), "append(), after others have stopped watching").await
+    hint(t, &mut stays, &mbox, "append(), after others have stopped watching").await
 }
 
 pub(crate) async fn a_deleted_mailbox_may_be_watched(t: &Trial) -> Outcome {
@@ -141,5 +171,5 @@ pub(crate) async fn a_deleted_mailbox_may_be_watched(t: &Trial) -> Outcome {
     t.delete(&mbox).await?;
     t.tree(&john(), create("a")).await?;
     t.append(&inbox, b"x").await?;
-    hint(t, &mut events, Some(&inbox.id), "append(), after another watched mailbox was deleted").await
+    hint(t, &mut events, &inbox, "append(), after another watched mailbox was deleted").await
 }

@@ -7,16 +7,12 @@ mod cases;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use imapper_core::users::Users;
 
-use crate::BoxFuture;
-use crate::storage::Failure;
+use crate::case::{self, Case};
+pub use crate::case::{Failure, Verdict};
 use cases::Trial;
-
-/// How long a case may take.
-const TIME_LIMIT: Duration = Duration::from_mins(2);
 
 /// A user that there must be.
 #[derive(Clone, Copy, Debug)]
@@ -41,18 +37,17 @@ pub const ACCOUNTS: &[Account] = &[
 pub trait UsersUnderTest: Send + 'static {
     /// The database.
     fn users(&self) -> Arc<dyn Users>;
+
+    /// One more user, whose stored secret is that of an empty password, where such a database can be made.
+    fn without_password(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl<U: Users> UsersUnderTest for Arc<U> {
     fn users(&self) -> Arc<dyn Users> {
         Arc::<U>::clone(self)
     }
-}
-
-/// A case of the suite.
-struct Case {
-    name: &'static str,
-    run: fn(Trial) -> BoxFuture<'static, cases::Outcome>,
 }
 
 /// Hands the cases on: to the table, or to the `#[test]`s.
@@ -86,8 +81,9 @@ macro_rules! __users_cases {
 macro_rules! __users_each {
     (table $($case:ident)*) => {
         /// Every case of the suite.
-        const CASES: &[Case] = &[$(
+        const CASES: &[Case<Trial>] = &[$(
             Case {
+                area: "users",
                 name: stringify!($case),
                 run: |trial| Box::pin(async move { cases::$case(&trial).await }),
             },
@@ -112,25 +108,17 @@ where
     Fut: Future<Output = U>,
     U: UsersUnderTest,
 {
-    let mut failures = Vec::new();
-    for case in CASES {
-        failures.extend(run(case, factory(ACCOUNTS).await.users()).await);
-    }
-    failures
+    case::run_all(CASES, async || Trial::new(&factory(ACCOUNTS).await)).await
 }
 
-/// Runs one case; gives what is broken.
-async fn run(case: &'static Case, users: Arc<dyn Users>) -> Option<Failure> {
-    let trial = Trial::new(users);
-    // In a task of its own, so that a panic of the plugin is a failure of this case only.
-    let task = tokio::spawn(tokio::time::timeout(TIME_LIMIT, (case.run)(trial.clone())));
-    let what = match task.await {
-        Ok(Ok(Ok(()))) => return None,
-        Ok(Ok(Err(what))) => what,
-        Ok(Err(_)) => format!("did not come to an end within {} s", TIME_LIMIT.as_secs()),
-        Err(error) => format!("the plugin panicked: {error}"),
-    };
-    Some(Failure { case: format!("users::{}", case.name), rule: trial.last_rule().to_owned(), what })
+/// Runs the case of that name with a fresh database. That there is no such case is a failure.
+pub async fn run_case<F, Fut, U>(name: &str, factory: F) -> Verdict
+where
+    F: Fn(&'static [Account]) -> Fut,
+    Fut: Future<Output = U>,
+    U: UsersUnderTest,
+{
+    case::run_case(CASES, "users", name, async || Trial::new(&factory(ACCOUNTS).await)).await
 }
 
 /// Runs one case in a runtime of its own: the body of a `#[test]`.
@@ -143,16 +131,7 @@ where
     Fut: Future<Output = U>,
     U: UsersUnderTest,
 {
-    let case = CASES.iter().find(|case| case.name == name);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let failure = match (case, runtime) {
-        (Some(case), Ok(runtime)) => runtime
-            .block_on(async { run(case, factory(ACCOUNTS).await.users()).await })
-            .map(|failure| failure.to_string()),
-        (None, _) => Some(format!("there is no case {name}")),
-        (_, Err(error)) => Some(format!("no runtime: {error}")),
-    };
-    assert!(failure.is_none(), "{}", failure.unwrap_or_default());
+    case::test_case(CASES, "users", name, async || Trial::new(&factory(ACCOUNTS).await));
 }
 
 impl fmt::Display for Account {

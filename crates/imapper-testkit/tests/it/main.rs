@@ -6,5 +6,7 @@
 mod embedded;
 mod every_folder;
 mod fake;
+mod faults;
 mod model;
+mod no_trace;
 mod runner;

@@ -3,20 +3,23 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use imapper_core::storage::{
-    AccountId, Appended, ByteStream, Caps, FlagChange, MailboxId, MailboxInfo, Mbox, ModSeqs, NewMessage,
-    Result, RowStream, Snapshot, Staged, Status, Storage, Stored, TreeOp, Want,
+    AccountId, Appended, ByteStream, Caps, FlagChange, FlagOp, MailboxId, MailboxInfo, Mbox, ModSeqs,
+    NewMessage, Reach, Result, Row, RowStream, Snapshot, Staged, Status, Storage, StorageError, Stored,
+    TreeOp, Want,
 };
-use imapper_core::types::{BodyRef, ModSeq, UidSet};
-use imapper_testkit::storage::StorageUnderTest;
+use imapper_core::types::{BodyRef, Flags, ModSeq, UidSet};
+use imapper_testkit::layer::{Layer, Layered};
+use imapper_testkit::storage::{StorageUnderTest, run_all};
 use imapper_testkit::{BoxFuture, Model};
 
-/// What the model holds outlives the model.
+/// What the model holds outlives the model, and may be held by several.
 struct Kept(Arc<Model>);
 
 impl StorageUnderTest for Kept {
     fn storage(&self) -> Arc<dyn Storage> {
-        Arc::<Model>::clone(&self.0)
+        Arc::new(Layered(Node(Arc::clone(&self.0))))
     }
 
     fn reopen(&mut self) -> BoxFuture<'_, bool> {
@@ -24,6 +27,27 @@ impl StorageUnderTest for Kept {
             self.0 = Arc::new(Model::clone(&self.0));
             true
         })
+    }
+
+    fn beside(&self) -> Option<Arc<dyn Storage>> {
+        Some(Arc::new(Layered(Node(Arc::new(Model::clone(&self.0))))))
+    }
+}
+
+/// One of those that hold it: clones hear of each other's changes.
+struct Node(Arc<Model>);
+
+impl Layer for Node {
+    type Below = Model;
+
+    fn below(&self) -> &Arc<Model> {
+        &self.0
+    }
+
+    fn caps(&self) -> Caps {
+        let mut caps = self.0.caps();
+        caps.watch = Reach::Cluster;
+        caps
     }
 }
 
@@ -33,8 +57,22 @@ mod whole {
     imapper_testkit::storage_conformance!(async || Kept(Arc::new(Model::new())));
 }
 
-/// The required methods only, and the defaults of the others.
+/// The required methods only, and the defaults of the others. So it is no layer, which would hand those on.
 struct Least(Model, ModSeqs);
+
+impl Least {
+    /// Without mod-sequences they are all the same.
+    fn modseq(&self, modseq: ModSeq) -> ModSeq {
+        if self.1 == ModSeqs::None { ModSeq(1) } else { modseq }
+    }
+
+    /// `\Recent` as the default of `claim_recent` has it.
+    fn status(&self, mut status: Status) -> Status {
+        status.highest_modseq = self.modseq(status.highest_modseq);
+        (status.first_recent, status.recent) = (None, 0);
+        status
+    }
+}
 
 #[async_trait::async_trait]
 impl Storage for Least {
@@ -57,16 +95,21 @@ impl Storage for Least {
     }
 
     async fn status(&self, account: &AccountId, ids: &[MailboxId]) -> Result<Vec<Status>> {
-        Ok(self.0.status(account, ids).await?.into_iter().map(never_recent).collect())
+        Ok(self.0.status(account, ids).await?.into_iter().map(|status| self.status(status)).collect())
     }
 
     async fn snapshot(&self, mbox: &Mbox) -> Result<Snapshot> {
         let snapshot = self.0.snapshot(mbox).await?;
-        Ok(Snapshot { status: never_recent(snapshot.status), ..snapshot })
+        Ok(Snapshot { status: self.status(snapshot.status), ..snapshot })
     }
 
     async fn rows(&self, mbox: &Mbox, uids: &UidSet, want: Want) -> Result<RowStream> {
-        self.0.rows(mbox, uids, want).await
+        let (rows, flat) = (self.0.rows(mbox, uids, want).await?, self.1 == ModSeqs::None);
+        let flatten = move |mut rows: Vec<Row>| {
+            rows.iter_mut().filter(|_| flat).for_each(|row| row.modseq = ModSeq(1));
+            rows
+        };
+        Ok(rows.map_ok(flatten).boxed())
     }
 
     async fn read(&self, body: &BodyRef, range: Range<u64>) -> Result<ByteStream> {
@@ -78,22 +121,19 @@ impl Storage for Least {
     }
 
     async fn append(&self, mbox: &Mbox, messages: Vec<NewMessage>) -> Result<Appended> {
-        self.0.append(mbox, messages).await
+        let appended = self.0.append(mbox, messages).await?;
+        Ok(Appended { modseq: self.modseq(appended.modseq), ..appended })
     }
 
     async fn set_flags(&self, mbox: &Mbox, change: FlagChange) -> Result<Stored> {
-        self.0.set_flags(mbox, change).await
+        let stored = self.0.set_flags(mbox, change).await?;
+        Ok(Stored { modseq: self.modseq(stored.modseq), ..stored })
     }
 
     async fn expunge(&self, mbox: &Mbox, uids: &UidSet, only_deleted: bool) -> Result<(UidSet, ModSeq)> {
-        self.0.expunge(mbox, uids, only_deleted).await
+        let (gone, modseq) = self.0.expunge(mbox, uids, only_deleted).await?;
+        Ok((gone, self.modseq(modseq)))
     }
-}
-
-/// As the default of `claim_recent` has it.
-fn never_recent(mut status: Status) -> Status {
-    (status.first_recent, status.recent) = (None, 0);
-    status
 }
 
 mod least {
@@ -106,4 +146,51 @@ mod least_with_mod_sequences {
     use super::*;
 
     imapper_testkit::storage_conformance!(async || Arc::new(Least(Model::new(), ModSeqs::Changes)));
+}
+
+/// One whose mailboxes have no keywords.
+struct NoKeywords(Arc<Model>);
+
+const NO_KEYWORDS: StorageError = StorageError::Limit("there are no keywords");
+
+fn has_none(flags: &Flags) -> Result<()> {
+    if flags.keywords().is_empty() { Ok(()) } else { Err(NO_KEYWORDS) }
+}
+
+#[async_trait::async_trait]
+impl Layer for NoKeywords {
+    type Below = Model;
+
+    fn below(&self) -> &Arc<Model> {
+        &self.0
+    }
+
+    fn caps(&self) -> Caps {
+        let mut caps = self.0.caps();
+        caps.keywords = Some(0);
+        caps
+    }
+
+    async fn snapshot(&self, mbox: &Mbox) -> Result<Snapshot> {
+        Ok(Snapshot { new_keywords: false, ..self.0.snapshot(mbox).await? })
+    }
+
+    async fn append(&self, mbox: &Mbox, messages: Vec<NewMessage>) -> Result<Appended> {
+        self.0.snapshot(mbox).await?;
+        messages.iter().try_for_each(|message| has_none(&message.flags))?;
+        self.0.append(mbox, messages).await
+    }
+
+    async fn set_flags(&self, mbox: &Mbox, change: FlagChange) -> Result<Stored> {
+        if !matches!(change.op, FlagOp::Remove(_)) {
+            has_none(change.op.flags())?;
+        }
+        self.0.set_flags(mbox, change).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storage_without_keywords_is_one() {
+    let failures = run_all(async || Arc::new(Layered(NoKeywords(Arc::new(Model::new()))))).await;
+    assert!(failures.is_empty(), "{failures:?}");
 }

@@ -19,6 +19,7 @@ use Stage::{Authenticated, NotAuthenticated, Remote, Selected};
 const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("AUTH=PLAIN", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x NO"),
     ("CHILDREN", Authenticated, "x LIST \"\" INBOX", "* LIST (\\HasNoChildren)", "* LIST () "),
+    ("CHILDREN", Authenticated, "x LIST \"\" a", "* LIST (\\HasChildren)", "* LIST () "),
     ("CONDSTORE", Selected, "x FETCH 1 MODSEQ", "* 1 FETCH (MODSEQ (", "x BAD"),
     ("CONDSTORE", Authenticated, "x SELECT INBOX (CONDSTORE)", "* OK [HIGHESTMODSEQ ", "x BAD"),
     ("CONDSTORE", Authenticated, "x SELECT INBOX", "* OK [HIGHESTMODSEQ ", "x OK"),
@@ -40,14 +41,18 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("SASL-IR", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x BAD"),
     ("STARTTLS", NotAuthenticated, "x STARTTLS", "x OK", "x BAD"),
     ("UIDPLUS", Selected, "x UID EXPUNGE 1", "x OK", "x BAD"),
+    ("UIDPLUS", Selected, "x COPY 1 INBOX", "x OK [COPYUID ", "x OK "),
+    ("UIDPLUS", Selected, "x APPEND INBOX {1+}\r\nx", "x OK [APPENDUID ", "x OK "),
     ("UNSELECT", Selected, "x UNSELECT", "x OK", "x BAD"),
 ];
 
-/// The standard extensions with one of them and without it, in two servers that hold the same.
+/// Words that no row shows and no capability tells.
+const UNANNOUNCED: &[&str] = &[];
+
+/// The standard extensions with one of them and without it, in two servers that held the same at first.
 struct Pair {
-    on: Server,
-    off: Server,
-    storage: Arc<Memory>,
+    on: (Server, Arc<Memory>),
+    off: (Server, Arc<Memory>),
 }
 
 impl Pair {
@@ -61,26 +66,32 @@ impl Pair {
             })
         };
         let itself = all().into_iter().filter(|entry| entry.name == name);
-        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]}}"#;
-        let storage = Arc::new(Memory::from_fixture(Fixture::from_json(fixture).unwrap()));
+        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]}, "": {"a": {"b": {}}}}"#;
         let mut limits = Limits::default();
         limits.bad_commands_before_login = 100;
         let server = |entries: Vec<imapper_extensions::Entry>| {
             let users = Static::builder().plain_password("testuser", "testpass").unwrap().build();
-            let storage = Arc::<Memory>::clone(&storage);
-            let server = Server::builder().storage(storage).users(Arc::new(users)).limits(limits.clone());
+            let storage = Arc::new(Memory::from_fixture(Fixture::from_json(fixture).unwrap()));
+            let server = Server::builder()
+                .storage(Arc::<Memory>::clone(&storage))
+                .users(Arc::new(users))
+                .limits(limits.clone());
             let extensions = entries.iter().map(|entry| entry.extension(&Options::default()));
-            server.extensions(extensions).tls(Arc::new(certificate().0)).build().unwrap()
+            (server.extensions(extensions).tls(Arc::new(certificate().0)).build().unwrap(), storage)
         };
         let (on, off) = (server(others().chain(itself).collect()), server(others().collect()));
-        Self { on, off, storage }
+        Self { on, off }
+    }
+
+    const fn side(&self, is_on: bool) -> &(Server, Arc<Memory>) {
+        if is_on { &self.on } else { &self.off }
     }
 }
 
 impl Switched for Pair {
     fn connect(&self, is_on: bool, remote: bool) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
-            let server = if is_on { self.on.clone() } else { self.off.clone() };
+            let server = self.side(is_on).0.clone();
             let (near, far) = tokio::io::duplex(64 * 1024);
             let peer = if remote { REMOTE } else { LOCAL };
             tokio::spawn(async move { server.serve(far, peer, TlsMode::StartTls).await });
@@ -88,8 +99,13 @@ impl Switched for Pair {
         })
     }
 
-    fn dump(&self) -> Option<String> {
-        self.storage.dump(&AccountId::from("testuser"), Dump::default()).ok().map(|dump| dump.to_string())
+    fn dump(&self, is_on: bool) -> Result<String, String> {
+        let dump = self.side(is_on).1.dump(&AccountId::from("testuser"), Dump::default());
+        dump.map(|dump| dump.to_string()).map_err(|error| error.to_string())
+    }
+
+    fn unannounced(&self) -> &[&str] {
+        UNANNOUNCED
     }
 }
 

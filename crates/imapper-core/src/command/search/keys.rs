@@ -2,14 +2,12 @@
 
 use std::cmp::Ordering;
 
-use jiff::Timestamp;
-use jiff::tz::Offset;
-
 use crate::message::Digest;
 use crate::message::search::{Needle, address_text, decode_header_value, header_values};
 use crate::registry::Registry;
 use crate::registry::slots::{Cost, Fetching, SearchKey, SearchTest, SearchText, Searching};
 use crate::session::Reject;
+use crate::types::date::calendar;
 use crate::types::{Keyword, SystemFlag, Uid, UidSet};
 use crate::wire::Args;
 use crate::wire::args::is_atom_char;
@@ -181,7 +179,7 @@ impl SearchKey for Dated {
         let day = args.date()?;
         let Self { order, or_equal, .. } = *self;
         Ok(if self.sent {
-            Box::new(Sent { order, or_equal, day: calendar(day) })
+            Box::new(Sent { order, or_equal, day: ymd(day) })
         } else {
             Box::new(Came { order, or_equal, day })
         })
@@ -227,9 +225,8 @@ impl SearchTest for Sent {
 }
 
 /// Year, month and day of a number of days since 1970-01-01.
-fn calendar(day: i64) -> (u16, u8, u8) {
-    let instant = Timestamp::from_second(day.saturating_mul(86_400)).unwrap_or_default();
-    let date = Offset::UTC.to_datetime(instant).date();
+fn ymd(day: i64) -> (u16, u8, u8) {
+    let date = calendar(day);
     let small = |number: i8| u8::try_from(number).unwrap_or_default();
     (u16::try_from(date.year()).unwrap_or_default(), small(date.month()), small(date.day()))
 }

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use imapper_core::storage::{
-    AccountId, Appended, Attributes, ByteStream, Caps, Changes, Copied, CopyMode, Event, FlagChange, FlagOp,
-    Import, KeptDigest, MailboxId, MailboxInfo, Mbox, NewMessage, Objects, Result, Row, RowStream, Snapshot,
-    Staged, Status, Storage, StorageError, Stored, TreeOp, Want,
+    AccountId, Appended, ByteStream, Changes, Copied, CopyMode, Event, FlagChange, FlagOp, KeptDigest,
+    MailboxId, MailboxInfo, Mbox, NewMessage, Result, Row, RowStream, Snapshot, Staged, Status, Storage,
+    StorageError, Stored, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, Flags, Keyword, ModSeq, SystemFlags, Uid, UidSet};
 use imapper_storage_memory::Memory;
+use imapper_testkit::layer::Layer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -170,9 +171,11 @@ impl Faulty {
 }
 
 #[async_trait]
-impl Storage for Faulty {
-    fn caps(&self) -> Caps {
-        self.inner.caps()
+impl Layer for Faulty {
+    type Below = Memory;
+
+    fn below(&self) -> &Arc<Memory> {
+        &self.inner
     }
 
     async fn list(&self, account: &AccountId) -> Result<Vec<MailboxInfo>> {
@@ -302,14 +305,6 @@ impl Storage for Faulty {
         Ok((removed, self.modseq(&mbox.id, modseq)))
     }
 
-    async fn share(&self, staged: &Staged, from: &AccountId, to: &AccountId) -> Result<Staged> {
-        self.inner.share(staged, from, to).await
-    }
-
-    async fn read_staged(&self, staged: &Staged) -> Result<ByteStream> {
-        self.inner.read_staged(staged).await
-    }
-
     async fn copy(&self, from: &Mbox, uids: &UidSet, to: &Mbox, mode: CopyMode) -> Result<Copied> {
         let (from, to) = (self.mbox(from), self.mbox(to));
         let real = if self.fault == Fault::MoveOnlyCopies { CopyMode::Copy } else { mode };
@@ -353,7 +348,7 @@ impl Storage for Faulty {
         Ok(changes)
     }
 
-    fn watch(self: Arc<Self>, account: AccountId, ids: Vec<MailboxId>) -> BoxStream<'static, Event> {
+    fn watch(&self, account: AccountId, ids: Vec<MailboxId>) -> BoxStream<'static, Event> {
         if self.fault == Fault::NoEvent {
             return stream::pending().boxed();
         }
@@ -372,17 +367,5 @@ impl Storage for Faulty {
             return Ok(snapshot.status.first_recent.zip(snapshot.uids.last()));
         }
         self.inner.claim_recent(&mbox).await
-    }
-
-    fn as_attributes(&self) -> Option<&dyn Attributes> {
-        self.inner.as_attributes()
-    }
-
-    fn as_objects(&self) -> Option<&dyn Objects> {
-        self.inner.as_objects()
-    }
-
-    fn as_import(&self) -> Option<&dyn Import> {
-        self.inner.as_import()
     }
 }

@@ -1,26 +1,30 @@
-//! The suite finds what is broken: it is played on a storage with one fault, and must name it.
+//! The suite finds what is broken: the case that is named plays on a storage with one fault, and must name it. Others
+//! are planted in the kit's model.
 
 mod faulty;
 
 use std::sync::Arc;
 
 use faulty::{Fault, Faulty};
-use imapper_testkit::storage::run_all;
+use imapper_testkit::layer::Layered;
+use imapper_testkit::storage::{Verdict, run_all, run_case};
 
-/// Plays the suite; the case must be among the failing ones, and say the word.
+fn faulty(fault: Fault) -> Arc<Layered<Faulty>> {
+    Arc::new(Layered(Faulty::new(fault)))
+}
+
+/// Plays a case; it must fail, and say the word.
 async fn found(fault: Fault, case: &str, word: &str) {
-    let failures = run_all(async || Arc::new(Faulty::new(fault))).await;
-    let list: Vec<String> = failures.iter().map(ToString::to_string).collect();
-    let named = failures.iter().find(|failure| failure.case == case);
-    let named =
-        named.unwrap_or_else(|| panic!("{case} does not find {fault:?}; found:\n{}", list.join("\n")));
-    assert!(named.what.contains(word), "{named}");
-    assert!(!named.rule.is_empty(), "{named}");
+    let (area, name) = case.split_once("::").unwrap();
+    let verdict = run_case(area, name, async || faulty(fault)).await;
+    let Verdict::Failed(failure) = verdict else { panic!("{case} does not find {fault:?}: {verdict:?}") };
+    assert!(failure.what.contains(word), "{failure}");
+    assert!(!failure.rule.is_empty(), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_fault_none_is_found() {
-    let failures = run_all(async || Arc::new(Faulty::new(Fault::None))).await;
+    let failures = run_all(async || faulty(Fault::None)).await;
     assert!(failures.is_empty(), "{failures:?}");
 }
 

@@ -4,10 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 
 /// A generator (`SplitMix64`): good enough to choose commands, and the same everywhere.
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -20,24 +20,24 @@ impl Random {
     }
 
     /// A number below `bound`; 0 if that is 0.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         let wide = u128::from(self.next()) * bound as u128;
         usize::try_from(wide >> 64).unwrap_or_default()
     }
 
     /// True as often as `part` of 100.
-    pub(super) fn percent(&mut self, part: usize) -> bool {
+    pub(crate) fn percent(&mut self, part: usize) -> bool {
         self.below(100) < part
     }
 
     /// One of them; `None` if there are none.
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len()))
     }
 }
 
 /// A seed that nobody chose.
-pub(super) fn any_seed() -> u64 {
+pub(crate) fn any_seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 

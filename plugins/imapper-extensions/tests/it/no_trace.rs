@@ -15,10 +15,15 @@ use imapper_users_static::Static;
 use crate::client::{LOCAL, REMOTE, certificate};
 use Stage::{Authenticated, NotAuthenticated, Remote, Selected};
 
+/// `user=testuser^Aauth=Bearer testtoken^A^A`
+const XOAUTH2: &str = "x AUTHENTICATE XOAUTH2 dXNlcj10ZXN0dXNlcgFhdXRoPUJlYXJlciB0ZXN0dG9rZW4BAQ==";
+
 /// Extension, stage, command, and what one of the answers begins with when it is on and when it is off.
 const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("AUTH=PLAIN", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x NO"),
+    ("AUTH=XOAUTH2", NotAuthenticated, XOAUTH2, "x OK", "x NO"),
     ("CHILDREN", Authenticated, "x LIST \"\" INBOX", "* LIST (\\HasNoChildren)", "* LIST () "),
+    ("CREATE-SPECIAL-USE", Authenticated, "x CREATE new (USE (\\Sent))", "x OK", "x BAD"),
     ("ENABLE", Authenticated, "x ENABLE X-NONE", "x OK", "x BAD"),
     ("ID", NotAuthenticated, "x ID NIL", "* ID (", "x BAD"),
     ("IDLE", Selected, "x IDLE", "+ idling", "x BAD"),
@@ -27,6 +32,21 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("LOGINDISABLED", Remote, "x LOGIN testuser testpass", "x NO [PRIVACYREQUIRED]", "x OK"),
     ("NAMESPACE", Authenticated, "x NAMESPACE", "* NAMESPACE ((\"\" \"/\")) NIL NIL", "x BAD"),
     ("SASL-IR", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x BAD"),
+    (
+        "SPECIAL-USE",
+        Authenticated,
+        "x LIST \"\" Sent",
+        "* LIST (\\HasNoChildren \\Sent) ",
+        "* LIST (\\HasNoChildren) ",
+    ),
+    (
+        "SPECIAL-USE",
+        Authenticated,
+        "x LIST (SPECIAL-USE) \"\" *",
+        "* LIST (\\HasNoChildren \\Sent) ",
+        "x BAD",
+    ),
+    ("SPECIAL-USE", Authenticated, "x LIST \"\" * RETURN (SPECIAL-USE)", "x OK", "x BAD"),
     ("STARTTLS", NotAuthenticated, "x STARTTLS", "x OK", "x BAD"),
     ("UIDPLUS", Selected, "x UID EXPUNGE 1", "x OK", "x BAD"),
     ("UNSELECT", Selected, "x UNSELECT", "x OK", "x BAD"),
@@ -49,12 +69,14 @@ impl Pair {
             })
         };
         let itself = all().into_iter().filter(|entry| entry.name == name);
-        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]}}"#;
+        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]},
+            "": {"folders": {"Sent": {"special-use": "\\Sent"}}}}"#;
         let storage = Arc::new(Memory::from_fixture(Fixture::from_json(fixture).unwrap()));
         let mut limits = Limits::default();
         limits.bad_commands_before_login = 100;
         let server = |entries: Vec<imapper_extensions::Entry>| {
-            let users = Static::builder().plain_password("testuser", "testpass").unwrap().build();
+            let users = Static::builder().plain_password("testuser", "testpass").unwrap();
+            let users = users.token("testuser", "testtoken").unwrap().build();
             let storage = Arc::<Memory>::clone(&storage);
             let server = Server::builder().storage(storage).users(Arc::new(users)).limits(limits.clone());
             let extensions = entries.iter().map(|entry| entry.extension(&Options::default()));

@@ -90,6 +90,9 @@ impl Server for Program {
             if setup.users != [("testuser".to_owned(), "testpass".to_owned())] {
                 return Err(NoServer::Unsupported("other users than testuser".into()));
             }
+            if setup.tokens.iter().any(|(user, token)| user != "testuser" || token != "testtoken") {
+                return Err(NoServer::Unsupported("another token than testuser's".into()));
+            }
             let running = self.launch(setup).await.map_err(|error| NoServer::Failed(error.to_string()))?;
             Ok(Box::new(running) as Box<dyn Connect>)
         })

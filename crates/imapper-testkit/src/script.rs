@@ -34,6 +34,8 @@ pub struct Setup {
     pub plugins: Option<Vec<String>>,
     /// Name and password of each user; `testuser` with `testpass` unless `user:` says otherwise.
     pub users: Vec<(String, String)>,
+    /// Name and bearer token of each user that has one (`token:`).
+    pub tokens: Vec<(String, String)>,
     /// Values under `[limits]` of the configuration (`limit: append = 1 KiB`).
     pub limits: Vec<(String, String)>,
 }
@@ -177,6 +179,10 @@ impl Script {
             "user" => {
                 let (user, password) = value.split_once(' ').ok_or("`user: NAME PASSWORD`")?;
                 self.setup.users.push((user.into(), password.trim().into()));
+            }
+            "token" => {
+                let (user, token) = value.split_once(' ').ok_or("`token: NAME TOKEN`")?;
+                self.setup.tokens.push((user.into(), token.trim().into()));
             }
             "limit" => {
                 let (key, value) = value.split_once('=').ok_or("`limit: KEY = VALUE`")?;
@@ -380,7 +386,7 @@ mod tests {
     fn a_whole_script() {
         let script = parse(concat!(
             "# about\ntitle: T\nrfc: 3501 §6.3.1\nreq: r1, r2\nneeds: IDLE ID\nwithout: X\nplugins: none\n",
-            "user: bob secret\nlimit: append = 1 KiB\nfixture: <<EOF\n{\"a\":\n1}\nEOF\n\n",
+            "user: bob secret\ntoken: bob t0ken\nlimit: append = 1 KiB\nfixture: <<EOF\n{\"a\":\n1}\nEOF\n\n",
             "C: a1 APPEND x {{{\nSubject: y\n\nz}}} {{{+lit}}}\nS2:? * OK <n>\nX: closes\n",
         ))
         .unwrap();
@@ -394,6 +400,7 @@ mod tests {
             without: vec!["X".into()],
             plugins: Some(vec![]),
             users: vec![("bob".into(), "secret".into())],
+            tokens: vec![("bob".into(), "t0ken".into())],
             limits: vec![("append".into(), "1 KiB".into())],
         };
         assert_eq!(script.setup, setup);
@@ -408,7 +415,7 @@ mod tests {
             text(""),
         ];
         assert_eq!(parts[..], want);
-        assert_eq!((script.steps[1].session, script.steps[1].line), (2, 19));
+        assert_eq!((script.steps[1].session, script.steps[1].line), (2, 20));
         assert!(matches!(script.steps[1].act, Act::Expect(Mark::May, _)));
         assert!(matches!(script.steps[2].act, Act::Close));
     }

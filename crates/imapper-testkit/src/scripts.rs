@@ -194,6 +194,15 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     script!("sasl_ir/malformed"),
     script!("sasl_ir/off"),
     script!("sasl_ir/plain"),
+    script!("special_use/attributes"),
+    script!("special_use/create"),
+    script!("special_use/create-refused"),
+    script!("special_use/create-syntax"),
+    script!("special_use/extended-list"),
+    script!("special_use/list"),
+    script!("special_use/off"),
+    script!("special_use/one-of-both"),
+    script!("special_use/options"),
     script!("starttls/capability"),
     script!("starttls/off"),
     script!("starttls/refused"),
@@ -202,6 +211,12 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     script!("uidplus/uidplus"),
     script!("unselect/off"),
     script!("unselect/unselect"),
+    script!("xoauth2/example"),
+    script!("xoauth2/malformed"),
+    script!("xoauth2/off"),
+    script!("xoauth2/refused"),
+    script!("xoauth2/without-sasl-ir"),
+    script!("xoauth2/xoauth2"),
 ];
 
 /// Name and text of each fixture.
@@ -209,5 +224,6 @@ pub(crate) const FIXTURES: &[(&str, &str)] = &[
     ("five.json", include_str!("../scripts/fixtures/five.json")),
     ("mime.json", include_str!("../scripts/fixtures/mime.json")),
     ("search.json", include_str!("../scripts/fixtures/search.json")),
+    ("special.json", include_str!("../scripts/fixtures/special.json")),
     ("tree.json", include_str!("../scripts/fixtures/tree.json")),
 ];

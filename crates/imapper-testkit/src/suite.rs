@@ -110,7 +110,8 @@ macro_rules! script_tests {
     };
     ($server:expr) => {
         $crate::script_tests! { @ $server;
-            auth_plain children enable id idle literal logindisabled namespace rfc3501 sasl_ir starttls uidplus unselect
+            auth_plain children enable id idle literal logindisabled namespace rfc3501 sasl_ir special_use
+            starttls uidplus unselect xoauth2
         }
     };
 }

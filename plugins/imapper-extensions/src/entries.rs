@@ -3,12 +3,13 @@
 use imapper_core::registry::Extension;
 
 use crate::{
-    AuthPlain, Children, Condstore, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus, LiteralPlus,
-    LoginDisabled, Namespace, Qresync, SaslIr, StartTls, UidPlus, Unselect,
+    AuthPlain, Children, Condstore, CreateSpecialUse, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus,
+    LiteralPlus, LoginDisabled, Namespace, Qresync, SaslIr, SpecialUse, SpecialUses, StartTls, UidPlus,
+    Unselect, Xoauth2,
 };
 use crate::{
     auth_plain, children, condstore, enable, id, idle, literal, logindisabled, namespace, qresync, sasl_ir,
-    starttls, uidplus, unselect,
+    special_use, starttls, uidplus, unselect, xoauth2,
 };
 
 /// What the extensions can be told.
@@ -22,6 +23,8 @@ pub struct Options {
     pub id: Option<IdFields>,
     /// What a client may tell of itself by ID.
     pub id_limits: IdLimits,
+    /// The special uses that a client may set.
+    pub special_use: SpecialUses,
 }
 
 impl Options {
@@ -41,6 +44,13 @@ impl Options {
     #[must_use]
     pub const fn id_limits(mut self, limits: IdLimits) -> Self {
         self.id_limits = limits;
+        self
+    }
+
+    /// With the special uses that a client may set.
+    #[must_use]
+    pub fn special_use(mut self, uses: SpecialUses) -> Self {
+        self.special_use = uses;
         self
     }
 }
@@ -81,8 +91,12 @@ const fn entry(
 // Keep it sorted by name.
 const ENTRIES: &[Entry] = &[
     entry("AUTH=PLAIN", &["AUTH-PLAIN"], true, auth_plain::WORDS, |_| Box::new(AuthPlain)),
+    entry("AUTH=XOAUTH2", &["XOAUTH2"], true, xoauth2::WORDS, |_| Box::new(Xoauth2)),
     entry("CHILDREN", &[], true, children::WORDS, |_| Box::new(Children)),
     entry("CONDSTORE", &[], true, condstore::WORDS, |_| Box::new(Condstore)),
+    entry("CREATE-SPECIAL-USE", &[], true, special_use::WORDS.split_at(1).1, |options| {
+        Box::new(CreateSpecialUse::new(options.special_use.clone()))
+    }),
     entry("ENABLE", &[], true, enable::WORDS, |_| Box::new(Enable)),
     entry("ID", &[], true, id::WORDS, |options| {
         let fields = options.id.clone().unwrap_or_else(IdFields::imapper);
@@ -97,6 +111,7 @@ const ENTRIES: &[Entry] = &[
     entry("NAMESPACE", &[], true, namespace::WORDS, |_| Box::new(Namespace)),
     entry("QRESYNC", &[], true, qresync::WORDS, |_| Box::new(Qresync)),
     entry("SASL-IR", &[], true, sasl_ir::WORDS, |_| Box::new(SaslIr)),
+    entry("SPECIAL-USE", &[], true, special_use::WORDS.split_at(1).0, |_| Box::new(SpecialUse)),
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),
     entry("UIDPLUS", &[], true, uidplus::WORDS, |_| Box::new(UidPlus)),
     entry("UNSELECT", &[], true, unselect::WORDS, |_| Box::new(Unselect)),
@@ -148,6 +163,7 @@ mod tests {
             ("idle", "IDLE"),
             ("AUTH-PLAIN", "AUTH=PLAIN"),
             ("auth=plain", "AUTH=PLAIN"),
+            ("xoauth2", "AUTH=XOAUTH2"),
             ("LiteralPlus", "LITERAL+"),
             ("literal-", "LITERAL-"),
         ] {

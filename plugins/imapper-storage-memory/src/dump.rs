@@ -174,13 +174,13 @@ impl Writer {
         if is_subscribed != subscribed.unwrap_or(false) {
             folder.insert("subscribed".to_owned(), is_subscribed.into());
         }
-        if mailbox.no_select {
-            folder.insert("flags".to_owned(), json!(["\\Noselect"]));
-            return;
-        }
         if !mailbox.special_use.is_empty() {
             let uses: Vec<&str> = mailbox.special_use.iter().map(AsRef::as_ref).collect();
             folder.insert("special-use".to_owned(), uses.into());
+        }
+        if mailbox.no_select {
+            folder.insert("flags".to_owned(), json!(["\\Noselect"]));
+            return;
         }
         if !mailbox.new_keywords {
             folder.insert("allowPermanentFlags".to_owned(), false.into());

@@ -1,6 +1,8 @@
 //! `[protocol]`: which extensions are spoken. The names are looked up in `extensions.rs`.
 
-use super::section::Section;
+use imapper_extensions::SpecialUses;
+
+use super::section::{Section, texts};
 use super::value::Value;
 use super::{Kind, Problems, Table, Unfit};
 use crate::cli::Options;
@@ -14,6 +16,8 @@ pub(crate) struct Protocol {
     pub(crate) disable: Vec<String>,
     /// What ID tells; `None` for name and version.
     pub(crate) id: Option<Vec<(String, String)>>,
+    /// The special uses that a client may set; `None` for all.
+    pub(crate) special_use: Option<SpecialUses>,
 }
 
 impl Protocol {
@@ -24,6 +28,7 @@ impl Protocol {
             protocol.plugins = section.texts("plugins");
             protocol.disable = section.texts("disable").unwrap_or_default();
             protocol.id = section.read("id", pairs);
+            protocol.special_use = section.read("special_use", uses);
         }
         if let Some(named) = options.plugin_names() {
             protocol.plugins = Some(named);
@@ -37,4 +42,8 @@ fn pairs(value: &Value) -> Result<Vec<(String, String)>, Unfit> {
     let Kind::Table(table) = &value.kind else { return Err(unfit()) };
     let pair = |(key, value): &(super::Key, Value)| Some((key.name.clone(), value.text().ok()?.to_owned()));
     table.entries.iter().map(pair).collect::<Option<_>>().ok_or_else(unfit)
+}
+
+fn uses(value: &Value) -> Result<SpecialUses, Unfit> {
+    SpecialUses::new(&texts(value)?).map_err(|error| Unfit(format!("is wrong: {error}")))
 }

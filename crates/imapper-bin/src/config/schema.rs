@@ -179,9 +179,8 @@ const KEYS: &[Key] = &[
         "special_use",
         "[\"\\\\Sent\"]",
         "all of RFC 6154 and RFC 8457",
-        "special uses that a client may set",
-    )
-    .later("it comes with CREATE-SPECIAL-USE"),
+        "special uses that a client may give a mailbox by CREATE",
+    ),
     key("log", "level", "\"info\"", "\"info\"", "`error`, `warn`, `info`, `debug` or `trace`"),
     key("log", "format", "\"text\"", "\"text\"", "`text` or `json`"),
 ];

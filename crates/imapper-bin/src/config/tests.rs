@@ -1,6 +1,7 @@
 //! The overlay of file, variables and flags, and what is said of a file that is wrong.
 
 use imapper_core::TlsMode;
+use imapper_extensions::SpecialUses;
 
 use super::*;
 
@@ -66,6 +67,7 @@ fn a_whole_file() {
         plugins = ["IDLE", "ID"]
         disable = ["ID"]
         id = { name = "x" }
+        special_use = ['\sent', '\Drafts']
         [limits]
         append = "1 MiB"
         idle_timeout = "1 h"
@@ -88,6 +90,8 @@ fn a_whole_file() {
     assert_eq!(config.namespaces[1].accounts, [imapper_core::storage::AccountId::from("public")]);
     assert_eq!(config.protocol.plugins.unwrap(), ["IDLE", "ID"]);
     assert_eq!(config.protocol.id.unwrap(), [("name".to_owned(), "x".to_owned())]);
+    let uses = ["\\Sent".to_owned(), "\\Drafts".to_owned()];
+    assert_eq!(config.protocol.special_use, Some(SpecialUses::new(&uses).unwrap()));
     assert_eq!((config.limits.core.append, config.limits.core.connections), (1 << 20, 7));
     assert_eq!((config.limits.core.unread_output, config.limits.core.pipelined), (64 << 10, 2));
     assert_eq!(config.limits.id, imapper_extensions::IdLimits { pairs: 3, key: 30, value: 2048 });
@@ -170,6 +174,11 @@ fn a_value_of_the_wrong_kind_is_told_with_what_is_allowed() {
         ),
         ("[limits]\nconnections = -1", "x.toml:2:15: `connections` must be a number, 0 or above, not -1"),
         ("[protocol]\nplugins = \"IDLE\"", "x.toml:2:11: `plugins` must be a list of strings, not \"IDLE\""),
+        (
+            "[protocol]\nspecial_use = ['\\Sent', 'Junk']",
+            "x.toml:2:15: `special_use` is wrong: \"Junk\" is no special use (there are: \\All, \\Archive, \\Drafts, \
+             \\Flagged, \\Important, \\Junk, \\Sent, \\Trash)",
+        ),
         ("log = 1", "x.toml:1:7: `log` must be a table, not 1"),
         (
             "[[listener]]\naddress = \"143\"",

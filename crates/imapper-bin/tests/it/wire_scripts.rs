@@ -46,6 +46,7 @@ fn configuration(setup: &Setup) -> Value {
         let hash = bcrypt::hash(password, 4).unwrap();
         (name.clone(), hash.into())
     });
+    let tokens = setup.tokens.iter().map(|(name, token)| (name.clone(), token.clone().into()));
     let limits = setup.limits.iter().map(|(key, value)| {
         let value = value.parse::<u64>().map_or_else(|_| value.clone().into(), Value::from);
         (key.clone(), value)
@@ -56,7 +57,11 @@ fn configuration(setup: &Setup) -> Value {
             "plugin": "memory",
             "data": serde_json::from_str::<Value>(&setup.fixture).unwrap(),
         },
-        "users": { "plugin": "static", "accounts": accounts.collect::<Map<_, _>>() },
+        "users": {
+            "plugin": "static",
+            "accounts": accounts.collect::<Map<_, _>>(),
+            "tokens": tokens.collect::<Map<_, _>>(),
+        },
         "protocol": { "plugins": plugins(setup), "disable": setup.without },
         "limits": limits.collect::<Map<_, _>>(),
     })

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::login::{enter, failed, plaintext_held, verify};
 use crate::registry::{Context, Flow, InNotAuthenticated, Outcome, Row, Run, Waiting};
 use crate::session::Reject;
-use crate::users::{AuthError, Exchange, Mechanism, Step};
+use crate::users::{Exchange, Identity, Mechanism, Step};
 use crate::wire::Args;
 
 pub(super) fn row() -> Row {
@@ -35,7 +35,7 @@ impl InNotAuthenticated for Authenticate {
             Some(b"=") => Some(Vec::new()),
             Some(encoded) => Some(decode(encoded)?),
         };
-        let mut conversation = Conversation { exchange: mechanism.begin(), error: None };
+        let mut conversation = Conversation { exchange: mechanism.begin(), outcome: None };
         Ok(match conversation.step(cx, response.as_deref()).await? {
             Some(flow) => flow,
             None => Flow::Wait(Box::new(conversation)),
@@ -60,8 +60,9 @@ fn decode(encoded: &[u8]) -> Result<Vec<u8>, Reject> {
 /// An exchange under way.
 struct Conversation {
     exchange: Box<dyn Exchange>,
-    /// The exchange has failed; the client still answers to the last challenge (RFC 7628 §3.2.3).
-    error: Option<AuthError>,
+    /// What the exchange has come to; the client still answers to the last challenge (RFC 7628 §3.2.3,
+    /// RFC 5802 §3).
+    outcome: Option<Result<Identity, Reject>>,
 }
 
 impl Conversation {
@@ -76,29 +77,30 @@ impl Conversation {
             Step::Verify(credentials) => credentials,
         };
         let outcome = verify(cx, &credentials).await;
-        if let Some(challenge) = self.exchange.verified(outcome.as_ref()) {
-            cx.out.proceed(STANDARD.encode(challenge).as_bytes()).await?;
-            self.error = outcome.err();
-            return Ok(None);
-        }
-        match outcome {
-            Ok(identity) => enter(cx, identity).map(Some),
+        let challenge = self.exchange.verified(outcome.as_ref());
+        // Counted before the challenge: whoever hangs up instead of answering it has guessed as well.
+        let outcome = match outcome {
+            Ok(identity) => Ok(identity),
             Err(error) => Err(failed(cx, error).await),
-        }
+        };
+        let Some(challenge) = challenge else { return enter(cx, outcome?).map(Some) };
+        cx.out.proceed(STANDARD.encode(challenge).as_bytes()).await?;
+        self.outcome = Some(outcome);
+        Ok(None)
     }
 }
 
 #[async_trait]
 impl Waiting for Conversation {
     async fn line(&mut self, cx: &mut Context<'_>, line: &[u8]) -> Result<Option<Flow>, Reject> {
-        if let Some(error) = self.error.take() {
-            return Err(failed(cx, error).await);
-        }
         if line == b"*" {
             return Err(Reject::bad("cancelled"));
         }
         let response = decode(line)?;
-        self.step(cx, Some(&response)).await
+        match self.outcome.take() {
+            Some(outcome) => enter(cx, outcome?).map(Some),
+            None => self.step(cx, Some(&response)).await,
+        }
     }
 
     fn is_secret(&self) -> bool {

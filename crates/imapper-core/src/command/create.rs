@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::registry::slots::CreatePlan;
+use crate::registry::slots::{CreateParameter, CreatePlan};
 use crate::registry::{Context, Flow, InAuthenticated, Outcome, Row, Run};
 use crate::session::{Login, Place, Reject, Rights};
 use crate::storage::{MailboxInfo, StorageError, TreeOp};
@@ -22,19 +22,31 @@ impl InAuthenticated for Create {
     async fn run(&self, cx: &mut Context<'_>, login: &Login, args: &mut Args<'_>) -> Outcome {
         args.sp()?;
         let name = args.mailbox()?;
-        let plan = plan(cx, args)?;
+        let (plan, parameters) = plan(cx, args)?;
         args.end()?;
         let place = place_to_make(cx, login, &name)?;
-        make(cx, login, &place, plan.special_use).await?;
-        Ok(Flow::done())
+        for parameter in parameters {
+            parameter.check(&place, &plan)?;
+        }
+        match (make(cx, login, &place, plan.special_use).await, plan.refusal) {
+            (Err(Reject::Storage(StorageError::Unsupported)), Some(code)) => {
+                Err(Reject::code(code, "the storage can't make such a mailbox"))
+            }
+            (Err(reject), _) => Err(reject),
+            (Ok(_), _) => Ok(Flow::done()),
+        }
     }
 }
 
-fn plan(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<CreatePlan, Reject> {
-    let mut plan = CreatePlan::default();
+/// What is to be made, and the parameters that say so.
+fn plan(
+    cx: &mut Context<'_>,
+    args: &mut Args<'_>,
+) -> Result<(CreatePlan, Vec<Arc<dyn CreateParameter>>), Reject> {
+    let (mut plan, mut parameters) = (CreatePlan::default(), Vec::new());
     let shared = Arc::clone(cx.shared);
     if shared.registry.create_parameters.is_empty() || !args.eat(b' ') {
-        return Ok(plan);
+        return Ok((plan, parameters));
     }
     args.expect(b'(')?;
     loop {
@@ -43,9 +55,10 @@ fn plan(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<CreatePlan, Reject>
         let parameter = shared.registry.create_parameters.get(&word);
         let parameter = parameter.ok_or_else(|| start.malformed("no such parameter"))?;
         parameter.parse(cx, args, &mut plan)?;
+        parameters.push(Arc::clone(parameter));
         if !args.eat(b' ') {
             args.expect(b')')?;
-            return Ok(plan);
+            return Ok((plan, parameters));
         }
     }
 }

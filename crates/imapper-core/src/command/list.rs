@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::turn::Turn;
 use crate::registry::slots::{ListEntry, ListReturning, ListSelection};
-use crate::registry::{Context, Flow, InAuthenticated, Outcome, Row, Run};
-use crate::session::{Login, Namespace, Reject, Rights};
+use crate::registry::{Context, Flow, InAuthenticated, Outcome, Registry, Row, Run};
+use crate::session::{Login, Namespace, NamespaceKind, Reject, Rights};
 use crate::storage::Mbox;
 use crate::types::Code;
 use crate::wire::{Args, Line};
@@ -30,10 +30,12 @@ impl InAuthenticated for List {
         let pattern = args.list_mailbox()?;
         let returns = returns(cx, args)?;
         args.end()?;
-        if pattern.is_empty() && selections.is_empty() {
+        // With options, if only empty lists of them, an empty pattern is a pattern (RFC 5258 §3).
+        if pattern.is_empty() && selections.is_none() && returns.is_none() {
             root(cx, login, &reference).await?;
             return Ok(Flow::done());
         }
+        let (selections, returns) = (selections.unwrap_or_default(), returns.unwrap_or_default());
         let pattern = Pattern::new(&reference, &pattern, cx)?;
         for mut entry in matching(cx, login, &pattern).await? {
             if !selections.iter().all(|option| option.selects(&entry)) {
@@ -54,18 +56,29 @@ impl InAuthenticated for List {
     }
 }
 
-fn selections(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Vec<Arc<dyn ListSelection>>, Reject> {
-    let known = &cx.shared.registry.list_selections;
-    if known.is_empty() || !args.eat(b'(') {
-        return Ok(Vec::new());
+/// Whether there are options at all: without any, LIST is what it was before them.
+fn takes_options(registry: &Registry) -> bool {
+    !registry.list_selections.is_empty() || !registry.list_returns.is_empty()
+}
+
+/// The list before the reference; `None` if there is none. An option that stands there twice counts once
+/// (RFC 5258 §3).
+fn selections(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Option<Vec<Arc<dyn ListSelection>>>, Reject> {
+    let registry = &cx.shared.registry;
+    if !takes_options(registry) || !args.eat(b'(') {
+        return Ok(None);
     }
-    let mut selections = Vec::new();
+    let (mut words, mut selections) = (Vec::new(), Vec::new());
     if !args.eat(b')') {
         loop {
             let start = *args;
-            let option =
-                known.get(&args.word()?).ok_or_else(|| start.malformed("no such selection option"))?;
-            selections.push(Arc::clone(option));
+            let word = args.word()?;
+            let option = registry.list_selections.get(&word);
+            let option = option.ok_or_else(|| start.malformed("no such selection option"))?;
+            if !words.contains(&word) {
+                words.push(word);
+                selections.push(Arc::clone(option));
+            }
             if !args.eat(b' ') {
                 break;
             }
@@ -73,23 +86,32 @@ fn selections(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Vec<Arc<dyn ListS
         args.expect(b')')?;
     }
     args.sp()?;
-    Ok(selections)
+    Ok(Some(selections))
 }
 
-fn returns(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<Vec<Box<dyn ListReturning>>, Reject> {
+/// The list after the pattern, in the same way.
+fn returns(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<Option<Vec<Box<dyn ListReturning>>>, Reject> {
     let shared = Arc::clone(cx.shared);
-    let known = &shared.registry.list_returns;
-    let mut returns = Vec::new();
-    if known.is_empty() || !args.eat_prefix(" RETURN (") || args.eat(b')') {
-        return Ok(returns);
+    if !takes_options(&shared.registry) || !args.eat_prefix(" RETURN (") {
+        return Ok(None);
+    }
+    let (mut words, mut returns) = (Vec::new(), Vec::new());
+    if args.eat(b')') {
+        return Ok(Some(returns));
     }
     loop {
         let start = *args;
-        let option = known.get(&args.word()?).ok_or_else(|| start.malformed("no such return option"))?;
-        returns.push(option.parse(cx, args)?);
+        let word = args.word()?;
+        let option = shared.registry.list_returns.get(&word);
+        let option = option.ok_or_else(|| start.malformed("no such return option"))?;
+        let returning = option.parse(cx, args)?;
+        if !words.contains(&word) {
+            words.push(word);
+            returns.push(returning);
+        }
         if !args.eat(b' ') {
             args.expect(b')')?;
-            return Ok(returns);
+            return Ok(Some(returns));
         }
     }
 }
@@ -125,20 +147,22 @@ pub async fn matching(cx: &Context<'_>, login: &Login, pattern: &Pattern) -> Res
     for mut entry in all {
         turn.pause().await;
         if pattern.matches(&entry.name, entry.separator) {
-            decorate(cx, &mut entry);
+            decorate(cx, "LIST", &mut entry);
             matching.push(entry);
         }
     }
     Ok(matching)
 }
 
-/// Adds the attributes of the base protocol and of extensions.
-pub fn decorate(cx: &Context<'_>, entry: &mut ListEntry) {
+/// Adds the attributes of the base protocol and of extensions, for LIST or LSUB.
+pub fn decorate(cx: &Context<'_>, word: &str, entry: &mut ListEntry) {
     if entry.info.as_ref().is_none_or(|info| info.no_select) {
         entry.attributes.push("\\Noselect".to_owned());
     }
     for attribute in &cx.shared.registry.list_attributes {
-        attribute.decorate(entry);
+        if word == "LIST" || attribute.in_lsub() {
+            attribute.decorate(entry);
+        }
     }
 }
 
@@ -154,13 +178,17 @@ pub async fn entries(
     let mut entries: BTreeMap<(bool, usize, String), ListEntry> = BTreeMap::new();
     for (at, namespace) in namespaces.iter().filter(|(_, namespace)| wanted(namespace)) {
         for account in namespaces.accounts(namespace, &login.identity) {
-            for info in cx.storage().list(&account).await? {
+            for mut info in cx.storage().list(&account).await? {
                 let Some(name) = namespaces.shown(at, &account, &info.name) else { continue };
                 let Some(place) = namespaces.place(&name, &login.identity) else { continue };
                 if place.account != account
                     || !cx.rights(&place, login, Some(&info)).await?.contains(Rights::LOOKUP)
                 {
                     continue;
+                }
+                // What a mailbox is for, it is for its owner (RFC 6154 §4: a private entry).
+                if namespace.kind == NamespaceKind::OtherUsers {
+                    info.special_use.clear();
                 }
                 let mut entry = ListEntry::new(name.clone(), namespace.separator);
                 entry.mailbox = Some(Mbox { account: account.clone(), id: info.id.clone() });

@@ -55,7 +55,7 @@ impl InAuthenticated for Lsub {
             }
         }
         for mut entry in told.into_values() {
-            list::decorate(cx, &mut entry);
+            list::decorate(cx, "LSUB", &mut entry);
             list::tell(cx, "LSUB", &entry).await?;
         }
         Ok(Flow::done())

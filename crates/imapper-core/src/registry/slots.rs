@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Context, Registry};
 use crate::message::Digest;
 use crate::message::search::decode_charset;
-use crate::session::{Login, Reject, Rights, Selected};
+use crate::session::{Login, Place, Reject, Rights, Selected};
 use crate::storage::{
     Appended, Copied, CopyMode, FlagChange, MailboxInfo, Row, SearchKey as Pushed, Status, Storage, Want,
 };
@@ -335,6 +335,11 @@ pub trait OnSelect: Send + Sync {
 pub trait CreateParameter: Send + Sync + 'static {
     /// Reads its value and changes what is made.
     fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, plan: &mut CreatePlan) -> Result<(), Reject>;
+
+    /// The command is understood, and nothing is made yet: whether this can be made there.
+    fn check(&self, _place: &Place, _plan: &CreatePlan) -> Result<(), Reject> {
+        Ok(())
+    }
 }
 
 /// A mailbox that is to be made.
@@ -342,6 +347,8 @@ pub trait CreateParameter: Send + Sync + 'static {
 pub struct CreatePlan {
     /// What it is for (RFC 6154).
     pub special_use: Vec<Arc<str>>,
+    /// The response code where the storage can't make such a mailbox.
+    pub refusal: Option<Code>,
 }
 
 /// A mailbox, or a name above mailboxes, that LIST is going to tell.
@@ -383,6 +390,11 @@ impl ListEntry {
 pub trait ListAttribute: Send + Sync + 'static {
     /// Looks at an entry, and adds to its attributes.
     fn decorate(&self, entry: &mut ListEntry);
+
+    /// Whether LSUB tells them too, and not LIST alone.
+    fn in_lsub(&self) -> bool {
+        true
+    }
 }
 
 /// A selection option of LIST (RFC 5258 §3.1).

@@ -135,7 +135,8 @@ pub enum TreeOp {
     Create {
         /// Its name.
         name: String,
-        /// What it is for.
+        /// What it is for. [`StorageError::Unsupported`](super::StorageError::Unsupported), and no mailbox is
+        /// made, if that can't be kept.
         special_use: Vec<Arc<str>>,
     },
     /// Gives a mailbox another name; those below it move along, all in one step.

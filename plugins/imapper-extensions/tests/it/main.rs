@@ -12,8 +12,10 @@ mod no_trace;
 mod read_only;
 mod registered;
 mod scripts;
+mod special_use;
 mod turns;
 mod uploads;
+mod xoauth2;
 
 // The examples are programs; what they show is tested here.
 #[allow(dead_code, unreachable_pub)]

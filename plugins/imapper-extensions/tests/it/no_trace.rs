@@ -15,9 +15,13 @@ use imapper_users_static::Static;
 use crate::client::{LOCAL, REMOTE, certificate};
 use Stage::{Authenticated, NotAuthenticated, Remote, Selected};
 
+/// `user=testuser^Aauth=Bearer testtoken^A^A`
+const XOAUTH2: &str = "x AUTHENTICATE XOAUTH2 dXNlcj10ZXN0dXNlcgFhdXRoPUJlYXJlciB0ZXN0dG9rZW4BAQ==";
+
 /// Extension, stage, command, and what one of the answers begins with when it is on and when it is off.
 const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("AUTH=PLAIN", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x NO"),
+    ("AUTH=XOAUTH2", NotAuthenticated, XOAUTH2, "x OK", "x NO"),
     ("CHILDREN", Authenticated, "x LIST \"\" INBOX", "* LIST (\\HasNoChildren)", "* LIST () "),
     ("CHILDREN", Authenticated, "x LIST \"\" a", "* LIST (\\HasChildren)", "* LIST () "),
     ("CONDSTORE", Selected, "x FETCH 1 MODSEQ", "* 1 FETCH (MODSEQ (", "x BAD"),
@@ -28,6 +32,8 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("CONDSTORE", Selected, "x STORE 1 (UNCHANGEDSINCE 0) +FLAGS (x)", "x OK [MODIFIED 1]", "x BAD"),
     ("CONDSTORE", Selected, "x SEARCH MODSEQ 1", "* SEARCH 1 (MODSEQ ", "x BAD"),
     ("CONDSTORE", Selected, "x SELECT INBOX", "* OK [CLOSED]", "x OK"),
+    ("CREATE-SPECIAL-USE", Authenticated, "x CREATE new (USE (\\Sent))", "x OK", "x BAD"),
+    ("CREATE-SPECIAL-USE", Authenticated, "x CREATE other (USE (\\X))", "x NO [USEATTR]", "x BAD"),
     ("ENABLE", Authenticated, "x ENABLE X-NONE", "x OK", "x BAD"),
     ("ID", NotAuthenticated, "x ID NIL", "* ID (", "x BAD"),
     ("IDLE", Selected, "x IDLE", "+ idling", "x BAD"),
@@ -39,6 +45,21 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("QRESYNC", Authenticated, "x SELECT INBOX (QRESYNC (1 1))", "x BAD ENABLE QRESYNC", "x BAD"),
     ("QRESYNC", Selected, "x UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "x BAD ENABLE QRESYNC", "x BAD"),
     ("SASL-IR", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x BAD"),
+    (
+        "SPECIAL-USE",
+        Authenticated,
+        "x LIST \"\" Sent",
+        "* LIST (\\HasNoChildren \\Sent) ",
+        "* LIST (\\HasNoChildren) ",
+    ),
+    (
+        "SPECIAL-USE",
+        Authenticated,
+        "x LIST (SPECIAL-USE) \"\" *",
+        "* LIST (\\HasNoChildren \\Sent) ",
+        "x BAD",
+    ),
+    ("SPECIAL-USE", Authenticated, "x LIST \"\" * RETURN (SPECIAL-USE)", "x OK", "x BAD"),
     ("STARTTLS", NotAuthenticated, "x STARTTLS", "x OK", "x BAD"),
     ("UIDPLUS", Selected, "x UID EXPUNGE 1", "x OK", "x BAD"),
     ("UIDPLUS", Selected, "x COPY 1 INBOX", "x OK [COPYUID ", "x OK "),
@@ -47,7 +68,8 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
 ];
 
 /// Words that no row shows and no capability tells.
-const UNANNOUNCED: &[&str] = &[];
+// No storage here is without mod-sequences; a mailbox has vanished by itself only.
+const UNANNOUNCED: &[&str] = &["NOMODSEQ", "EARLIER"];
 
 /// The standard extensions with one of them and without it, in two servers that held the same at first.
 struct Pair {
@@ -66,11 +88,13 @@ impl Pair {
             })
         };
         let itself = all().into_iter().filter(|entry| entry.name == name);
-        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]}, "": {"a": {"b": {}}}}"#;
+        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]},
+            "": {"folders": {"a": {"folders": {"b": {}}}, "Sent": {"special-use": "\\Sent"}}}}"#;
         let mut limits = Limits::default();
         limits.bad_commands_before_login = 100;
         let server = |entries: Vec<imapper_extensions::Entry>| {
-            let users = Static::builder().plain_password("testuser", "testpass").unwrap().build();
+            let users = Static::builder().plain_password("testuser", "testpass").unwrap();
+            let users = users.token("testuser", "testtoken").unwrap().build();
             let storage = Arc::new(Memory::from_fixture(Fixture::from_json(fixture).unwrap()));
             let server = Server::builder()
                 .storage(Arc::<Memory>::clone(&storage))

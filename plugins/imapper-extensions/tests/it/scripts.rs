@@ -73,6 +73,9 @@ fn build(setup: &Setup) -> Result<Server, NoServer> {
     for (name, password) in &setup.users {
         users = users.plain_password(name, password).map_err(|error| failed(&error))?;
     }
+    for (name, token) in &setup.tokens {
+        users = users.token(name, token).map_err(|error| failed(&error))?;
+    }
     let options = Options::new(setup.plugins.is_some());
     Server::builder()
         .storage(Arc::new(Memory::from_fixture(fixture)))
@@ -104,5 +107,6 @@ macro_rules! folders {
 }
 
 folders! {
-    auth_plain children condstore enable id idle literal logindisabled namespace qresync sasl_ir starttls uidplus unselect
+    auth_plain children condstore enable id idle literal logindisabled namespace qresync sasl_ir special_use
+    starttls uidplus unselect xoauth2
 }

@@ -18,7 +18,7 @@ const SEVERAL: &str = r##"{
     "INBOX": {"uidvalidity": 9, "folders": {"child": {}}, "messages": [
         {"raw": "Subject: a\r\n\r\n\u00ff\u0000", "internaldate": "14-Sep-2013 21:22:28 -0300", "flags": ["\\Seen", "Mine"], "uid": 7, "modseq": 5}]},
     "": {"folders": {"Sent": {"special-use": ["\\Sent", "\\Drafts"], "folders": {"x": {"subscribed": false}}},
-        "Fixed": {"allowPermanentFlags": false, "uidnext": 44}}},
+        "Held": {"flags": ["\\Noselect", "\\Archive"]}, "Fixed": {"allowPermanentFlags": false, "uidnext": 44}}},
     "Archive.": {"folders": {"2024": {"folders": {"May": {"messages": ["x"]}}}}},
     "#news.": {"type": "shared", "folders": {"world": {"subscribed": true, "messages": ["news"]}, "local": {}}},
     "#a": {"type": "shared", "folders": {"b": {}}},
@@ -38,6 +38,8 @@ fn what_is_written_is_read_again() {
     assert_eq!(message["internaldate"], "14-Sep-2013 21:22:28 -0300");
     assert_eq!(message["flags"], json!(["\\Seen", "Mine"]));
     assert_eq!((&dump["INBOX"]["uidvalidity"], &message["uid"]), (&json!(9), &json!(7)));
+    assert_eq!(dump[""]["folders"]["Sent"]["special-use"], json!(["\\Sent", "\\Drafts"]));
+    assert_eq!(dump[""]["folders"]["Held"], json!({"flags": ["\\Noselect"], "special-use": ["\\Archive"]}));
     assert_eq!(dump["Archive."]["folders"]["2024"]["folders"]["May"]["messages"][0]["raw"], "x");
     assert_eq!(dump["#news."]["folders"]["world"]["subscribed"], true);
     assert_eq!(dump["user."]["folders"]["jill"]["folders"]["Plans"]["subscribed"], true);

@@ -65,6 +65,7 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     script!("qresync/malformed"),
     script!("qresync/match-data"),
     script!("qresync/off"),
+    script!("qresync/recreated"),
     script!("qresync/select"),
     script!("qresync/uidvalidity"),
     script!("rfc3501/append"),

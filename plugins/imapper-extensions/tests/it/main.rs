@@ -4,11 +4,13 @@
 
 mod autologout;
 mod client;
+mod costs;
 mod enable;
 mod examples;
 mod extensions;
 mod flow_control;
 mod no_trace;
+mod nomodseq;
 mod read_only;
 mod registered;
 mod scripts;

@@ -6,7 +6,7 @@ use imapper_core::session::{Access, Place, Rights};
 use imapper_core::storage::{MailboxId, Result, Storage};
 use imapper_core::users::Identity;
 
-use crate::client::{Client, server};
+use crate::client::{Client, by_name, server};
 
 /// Gives everybody these rights, everywhere.
 struct Grant(Rights);
@@ -72,5 +72,51 @@ async fn who_may_not_read_can_not_select() {
     for command in ["a1 SELECT INBOX", "a2 EXAMINE INBOX"] {
         let answer = client.run(command).await.concat();
         assert_eq!(answer.split(' ').nth(1), Some("NO"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_learns_no_uids() {
+    for (rights, is_told) in [(Rights::READ | Rights::INSERT, true), (Rights::INSERT, false)] {
+        let mut extensions = by_name(&["UIDPLUS", "LITERAL+"], true);
+        extensions.push(Box::new(Grant(LOOK | rights)));
+        let mut client = Client::logged_in(&server(extensions)).await;
+        let answer = client.run("a1 APPEND INBOX {1+}\r\nx").await.pop().unwrap();
+        assert!(answer.starts_with("a1 OK ") && answer.contains("[APPENDUID ") == is_told, "{answer}");
+    }
+    // The mailbox that is copied from can be read, the other one can't.
+    for is_told in [true, false] {
+        let mut extensions = by_name(&["UIDPLUS"], true);
+        extensions.push(Box::new(Drop(is_told)));
+        let mut client = Client::selected(&server(extensions)).await;
+        client.ok("a1 CREATE Drop").await;
+        let answer = client.run("a2 COPY 1 Drop").await.pop().unwrap();
+        assert!(answer.starts_with("a2 OK ") && answer.contains("[COPYUID ") == is_told, "{answer}");
+    }
+}
+
+/// Whether the mailbox `Drop` may be read; everything else is allowed.
+struct Drop(bool);
+
+impl Extension for Drop {
+    fn name(&self) -> &'static str {
+        "X-DROP"
+    }
+
+    fn install(&self, registry: &mut Registry) {
+        registry.access(Self(self.0));
+    }
+}
+
+#[async_trait]
+impl Access for Drop {
+    async fn rights(
+        &self,
+        _storage: &dyn Storage,
+        _identity: &Identity,
+        place: &Place,
+        _id: Option<&MailboxId>,
+    ) -> Result<Rights> {
+        Ok(if place.name == "Drop" && !self.0 { LOOK | Rights::INSERT | Rights::CREATE } else { Rights::ALL })
     }
 }

@@ -54,7 +54,7 @@ impl Pair {
             })
         };
         let itself = all().into_iter().filter(|entry| entry.name == name);
-        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x\r\n\r\nx"}]}, "": {"a": {"b": {}}}}"#;
+        let fixture = r#"{"INBOX": {"messages": [{"raw": "Subject: x"}]}, "": {"folders": {"a": {"folders": {"b": {}}}}}}"#;
         let mut limits = Limits::default();
         limits.bad_commands_before_login = 100;
         let server = |entries: Vec<imapper_extensions::Entry>| {

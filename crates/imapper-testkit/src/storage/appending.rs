@@ -7,8 +7,7 @@ use imapper_core::storage::{AccountId, KeptDigest, ModSeqs, NewMessage, Staged, 
 use imapper_core::types::{Flags, InternalDate, SystemFlag, SystemFlags, Uid, UidSet};
 
 use super::trial::{
-    DATE, Outcome, Stop, Trial, array, create, ensure, john, keyword, missing, one, refused, same, set,
-    system,
+    DATE, Outcome, Stop, Trial, array, create, ensure, john, missing, one, refused, same, set, system,
 };
 
 pub(crate) async fn uids_ascend_and_uidnext_lies_above(t: &Trial) -> Outcome {

@@ -49,13 +49,9 @@ pub(crate) async fn uids_become_visible_in_ascending_order(t: &Trial) -> Outcome
         if full {
             let changes = t.changes(&mbox, since).await?;
             for row in &changes.changed {
-                ensure!(
-                    row.modseq > since,
-                    "the mod-sequence {} of {} became visible after {since}",
-                    row.modseq,
-                    row.uid
-                );
-                told.insert(row.uid);
+                let (uid, modseq) = (row.uid, row.modseq);
+                ensure!(modseq > since, "the mod-sequence {modseq} of {uid} became visible after {since}");
+                told.insert(uid);
             }
             // Each has changed once, so that one whose mod-sequence became visible late is never told.
             let missing = known.difference(&told);

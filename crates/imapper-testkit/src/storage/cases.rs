@@ -137,8 +137,10 @@ macro_rules! __storage_cases {
                 a_copy_that_half_fits_did_nothing
                 object_ids_are_stable_and_distinct
                 emails_are_found_where_they_lie
-                imported_numbers_are_kept
                 search_finds_what_is_true
+            }
+            importing {
+                imported_numbers_are_kept
                 imported_messages_are_whole
                 imported_uids_lie_below_uidnext_and_are_new
             }

@@ -1,22 +1,13 @@
-//! Optional features: attributes, quota, look-up by object id, import, push-down of SEARCH.
-
-use std::num::NonZeroU32;
+//! Optional features: attributes, quota, look-up by object id, push-down of SEARCH.
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use imapper_core::storage::{
-    AccountId, Attribute, CopyMode, Event, Mbox, NewMessage, Reach, SearchKey, StorageError,
-};
+use imapper_core::storage::{AccountId, Attribute, CopyMode, Event, Mbox, Reach, SearchKey, StorageError};
 use imapper_core::types::{Flags, Keyword, ModSeq, SystemFlag, SystemFlags, Uid, UidSet};
 
-use super::trial::{DATE, Outcome, Stop, Trial, array, ensure, john, missing, one, refused, same, set};
-
-/// The feature, or the case is skipped.
-macro_rules! feature {
-    ($found:expr) => {
-        $found.ok_or(Stop::Skipped("the storage does not have the feature"))?
-    };
-}
+use super::trial::{
+    DATE, Outcome, Stop, Trial, array, ensure, john, missing, one, optional, refused, same, set,
+};
 
 fn attribute(mbox: Option<&Mbox>, key: &str, value: Option<&'static [u8]>) -> Attribute {
     let value = value.map(Bytes::from_static);
@@ -28,7 +19,7 @@ pub(crate) async fn attributes_are_set_found_and_removed(t: &Trial) -> Outcome {
         "Attributes: keys and values of mailboxes and accounts; get() by what the key begins with (RFC 5464)",
     );
     let storage = t.storage();
-    let attributes = feature!(storage.as_attributes());
+    let attributes = optional!(storage.as_attributes());
     let mbox = t.inbox().await?;
     let odd: &[u8] = b"8-bit \xff and NUL \0";
     let all = vec![
@@ -86,7 +77,7 @@ pub(crate) async fn attributes_are_set_found_and_removed(t: &Trial) -> Outcome {
 pub(crate) async fn attributes_are_set_all_or_none(t: &Trial) -> Outcome {
     t.rule("Attributes::set sets all or none (RFC 5464 §4.3)");
     let storage = t.storage();
-    let attributes = feature!(storage.as_attributes());
+    let attributes = optional!(storage.as_attributes());
     t.inbox().await?;
     let good = attribute(None, "/private/a", Some(b"x"));
     let bad = attribute(Some(&missing()), "/private/a", Some(b"x"));
@@ -101,7 +92,7 @@ pub(crate) async fn attributes_are_set_all_or_none(t: &Trial) -> Outcome {
 pub(crate) async fn attributes_follow_their_mailbox(t: &Trial) -> Outcome {
     t.rule("Attributes belong to the mailbox: they stay when it is renamed and go with it; holders() finds them (RFC 4314)");
     let storage = t.storage();
-    let attributes = feature!(storage.as_attributes());
+    let attributes = optional!(storage.as_attributes());
     let (mbox, other) = (t.create("a").await?, t.inbox_of(&AccountId::from("jack")).await?);
     attributes.set(&john(), vec![attribute(Some(&mbox), "acl/jill", Some(b"lr"))]).await?;
     attributes.set(&other.account, vec![attribute(Some(&other), "acl/jill", Some(b"lr"))]).await?;
@@ -125,7 +116,7 @@ pub(crate) async fn a_right_is_told_to_who_gets_it(t: &Trial) -> Outcome {
     t.rule("Attributes::set raises Event::Tree, also for the account that a right is given to");
     t.needs(t.caps().watch > Reach::Poll, "changes raise no events")?;
     let storage = t.storage();
-    let attributes = feature!(storage.as_attributes());
+    let attributes = optional!(storage.as_attributes());
     let (mbox, jill) = (t.inbox().await?, AccountId::from("jill"));
     t.inbox_of(&jill).await?;
     let (mut mine, mut hers) = (t.storage().watch(john(), Vec::new()), t.storage().watch(jill, Vec::new()));
@@ -140,7 +131,7 @@ pub(crate) async fn a_right_is_told_to_who_gets_it(t: &Trial) -> Outcome {
 pub(crate) async fn quota_is_counted_and_enforced(t: &Trial) -> Outcome {
     t.rule("Quota: enforcement happens inside append and copy, and then nothing has changed (RFC 9208 §3.1)");
     let storage = t.storage();
-    let quota = feature!(storage.as_quota());
+    let quota = optional!(storage.as_quota());
     let (mbox, other) = (t.inbox().await?, t.create("a").await?);
     let used = async || -> Outcome<(u64, u64)> {
         let used = quota.usage(&john()).await?;
@@ -183,7 +174,7 @@ pub(crate) async fn quota_is_counted_and_enforced(t: &Trial) -> Outcome {
 pub(crate) async fn quota_holds_against_many_at_once(t: &Trial) -> Outcome {
     t.rule("Quota: a limit is tested and room taken in one step");
     let storage = t.storage();
-    let quota = feature!(storage.as_quota());
+    let quota = optional!(storage.as_quota());
     let mbox = t.inbox().await?;
     quota.set_limit(&john(), Some(50), None).await?;
     let tasks: Vec<_> = (0..8)
@@ -215,7 +206,7 @@ pub(crate) async fn quota_holds_against_many_at_once(t: &Trial) -> Outcome {
 pub(crate) async fn a_copy_that_half_fits_did_nothing(t: &Trial) -> Outcome {
     t.rule("Storage::copy: all or none, also where the quota leaves room for the first message only (RFC 9051 §6.4.7)");
     let storage = t.storage();
-    let quota = feature!(storage.as_quota());
+    let quota = optional!(storage.as_quota());
     let jill = AccountId::from("jill");
     let (from, to) = (t.inbox().await?, t.inbox_of(&jill).await?);
     for _ in 0..2 {
@@ -277,7 +268,7 @@ pub(crate) async fn object_ids_are_stable_and_distinct(t: &Trial) -> Outcome {
 pub(crate) async fn emails_are_found_where_they_lie(t: &Trial) -> Outcome {
     t.rule("Objects::places: where copies of these emails lie in the account (RFC 8474 §5.1)");
     let storage = t.storage();
-    let objects = feature!(storage.as_objects());
+    let objects = optional!(storage.as_objects());
     let (mbox, other) = (t.inbox().await?, t.create("a").await?);
     let [a, b] = array(t.fill(&mbox, 2).await?)?;
     let copied = storage.copy(&mbox, &set([a]), &other, CopyMode::Copy).await?;
@@ -311,45 +302,10 @@ pub(crate) async fn emails_are_found_where_they_lie(t: &Trial) -> Outcome {
     Ok(())
 }
 
-pub(crate) async fn imported_numbers_are_kept(t: &Trial) -> Outcome {
-    t.rule("Import: UIDVALIDITY and UIDs stay, so that clients download nothing again (RFC 9051 §2.3.1.1)");
-    let storage = t.storage();
-    let import = feature!(storage.as_import());
-    let validity = NonZeroU32::new(4_000_000_000).unwrap_or(NonZeroU32::MIN);
-    let uid = |number| Uid::new(number).unwrap_or(Uid::MIN);
-    let message = async || t.message(b"x", Flags::default()).await;
-    for name in ["INBOX", "moved/in"] {
-        let id = import.create(&john(), name, validity, uid(100)).await?;
-        let mbox = Mbox { account: john(), id };
-        same!(t.find(&john(), name).await?.map(|info| info.id), Some(mbox.id.clone()), "the id of {name}");
-        import.put(&mbox, vec![(uid(70), message().await?), (uid(7), message().await?)]).await?;
-        let snapshot = t.snapshot(&mbox).await?;
-        same!(
-            snapshot.status.uid_validity,
-            validity,
-            "the UIDVALIDITY of a mailbox that came from elsewhere"
-        );
-        same!(snapshot.uids, set([uid(7), uid(70)]), "the UIDs of a mailbox that came from elsewhere");
-        same!(snapshot.status.uid_next, uid(100), "its UIDNEXT");
-        let put = import.put(&mbox, vec![(uid(8), message().await?), (uid(70), message().await?)]).await;
-        refused!(put, StorageError::Exists, "put() of a UID that is taken");
-        same!(t.snapshot(&mbox).await?.uids, set([uid(7), uid(70)]), "the UIDs after put() was refused");
-        let next = t.append(&mbox, b"y").await?;
-        ensure!(next >= uid(100), "the first new UID {next} is below the UIDNEXT 100 that was brought");
-        let again = import.create(&john(), name, validity, uid(1)).await;
-        refused!(again, StorageError::Exists, "create() of a mailbox that is there");
-        same!(t.snapshot(&mbox).await?.status.messages, 3, "messages of a mailbox that was to be made again");
-    }
-    let new = t.create("new").await?;
-    let new = t.snapshot(&new).await?.status.uid_validity;
-    ensure!(new != validity, "a new mailbox gets the UIDVALIDITY {validity} that was brought");
-    Ok(())
-}
-
 pub(crate) async fn search_finds_what_is_true(t: &Trial) -> Outcome {
     t.rule("Search: yes is true of these, maybe perhaps of these; what is true is in one of both (RFC 9051 §6.4.4)");
     let storage = t.storage();
-    let search = feature!(storage.as_search());
+    let search = optional!(storage.as_search());
     let mbox = t.inbox().await?;
     let word = t.needs_keywords(1).is_ok().then(|| Keyword::new("Word"));
     let flags = Flags::new(SystemFlags::from(SystemFlag::Seen), word);
@@ -390,57 +346,5 @@ pub(crate) async fn search_finds_what_is_true(t: &Trial) -> Outcome {
     }
     let nowhere = search.search(&missing(), &SearchKey::All, &UidSet::all()).await;
     refused!(nowhere, StorageError::NoMailbox, "search() in a missing mailbox");
-    Ok(())
-}
-
-pub(crate) async fn imported_messages_are_whole(t: &Trial) -> Outcome {
-    t.rule("Import::put adds messages as append does: flags, dates, bodies; all or none");
-    let storage = t.storage();
-    let import = feature!(storage.as_import());
-    let uid = |number| Uid::new(number).unwrap_or(Uid::MIN);
-    let id = import.create(&john(), "in", NonZeroU32::MIN, uid(10)).await?;
-    let mbox = Mbox { account: john(), id };
-    let message =
-        NewMessage::new(t.stage(&john(), b"hello\0\xff").await?, Flags::new(SystemFlags::ALL, []), DATE);
-    let before = t.modseq(&mbox).await?;
-    import.put(&mbox, vec![(uid(5), message)]).await?;
-    let row = t.row(&mbox, uid(5)).await?;
-    same!((row.flags, row.internal_date), (Flags::new(SystemFlags::ALL, []), DATE), "an imported message");
-    same!(t.text(&mbox, uid(5)).await?, b"hello\0\xff", "an imported body");
-    if t.caps().modseq > imapper_core::storage::ModSeqs::None {
-        ensure!(t.modseq(&mbox).await? > before, "put() does not raise the mod-sequence");
-        let changes = t.changes(&mbox, before).await?;
-        ensure!(
-            changes.changed.iter().any(|row| row.uid == uid(5)),
-            "changes() does not tell an imported message"
-        );
-    }
-    Ok(())
-}
-
-pub(crate) async fn imported_uids_lie_below_uidnext_and_are_new(t: &Trial) -> Outcome {
-    t.rule(
-        "Import::put raises UIDNEXT above what it adds; Exists if a UID is taken or was (RFC 9051 §2.3.1.1)",
-    );
-    let storage = t.storage();
-    let import = feature!(storage.as_import());
-    let uid = |number| Uid::new(number).unwrap_or(Uid::MIN);
-    let message = async || t.message(b"x", Flags::default()).await;
-    let id = import.create(&john(), "in", NonZeroU32::MIN, uid(10)).await?;
-    let mbox = Mbox { account: john(), id };
-    // At UIDNEXT, and above it.
-    for number in [10, 20] {
-        import.put(&mbox, vec![(uid(number), message().await?)]).await?;
-        let next = t.snapshot(&mbox).await?.status.uid_next;
-        ensure!(next > uid(number), "UIDNEXT is {next} after put() of the UID {number}");
-    }
-    let new = t.append(&mbox, b"y").await?;
-    ensure!(new > uid(20), "the first new UID after put() of 20 is {new}");
-    t.expunge(&mbox, &set([uid(20), new])).await?;
-    for number in [uid(20), new] {
-        let put = import.put(&mbox, vec![(number, message().await?)]).await;
-        refused!(put, StorageError::Exists, "put() of the UID {number}, whose message is gone");
-    }
-    same!(t.snapshot(&mbox).await?.uids, set([uid(10)]), "the UIDs after put() was refused");
     Ok(())
 }

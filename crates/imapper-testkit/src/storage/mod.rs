@@ -18,6 +18,7 @@ mod copying;
 mod durability;
 mod facets;
 mod flags;
+mod importing;
 mod naming;
 mod random;
 mod recent;

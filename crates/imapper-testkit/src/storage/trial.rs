@@ -58,7 +58,14 @@ macro_rules! refused {
     }};
 }
 
-pub(crate) use {refused, same};
+/// The optional feature, or the case is skipped.
+macro_rules! optional {
+    ($found:expr) => {
+        $found.ok_or($crate::case::Stop::Skipped("the storage does not have the feature"))?
+    };
+}
+
+pub(crate) use {optional, refused, same};
 
 /// A case's storage. Clones are handed to tasks.
 #[derive(Clone)]

@@ -3,13 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use imapper_core::storage::{
-    AccountId, Appended, ByteStream, Caps, FlagChange, FlagOp, MailboxId, MailboxInfo, Mbox, ModSeqs,
+    AccountId, Appended, ByteStream, Caps, Event, FlagChange, FlagOp, MailboxId, MailboxInfo, Mbox, ModSeqs,
     NewMessage, Reach, Result, Row, RowStream, Snapshot, Staged, Status, Storage, StorageError, Stored,
     TreeOp, Want,
 };
-use imapper_core::types::{BodyRef, Flags, ModSeq, UidSet};
+use imapper_core::types::{BodyRef, Flags, InternalDate, ModSeq, UidSet};
 use imapper_testkit::layer::{Layer, Layered};
 use imapper_testkit::storage::{StorageUnderTest, run_all};
 use imapper_testkit::{BoxFuture, Model};
@@ -146,6 +148,30 @@ mod least_with_mod_sequences {
     use super::*;
 
     imapper_testkit::storage_conformance!(async || Arc::new(Least(Model::new(), ModSeqs::Changes)));
+}
+
+/// Nobody knows what has happened between the call and the first round.
+#[tokio::test(start_paused = true)]
+async fn who_polls_is_told_of_the_beginning_and_of_what_follows() {
+    let john = AccountId::from("john");
+    for modseqs in [ModSeqs::None, ModSeqs::Changes] {
+        let storage = Arc::new(Least(Model::new(), modseqs));
+        let inbox = storage.list(&john).await.unwrap().remove(0).id;
+        let mut events = Arc::clone(&storage).watch(john.clone(), Vec::new());
+        for _ in 0..2 {
+            let body = stream::iter([Ok(Bytes::from_static(b"x"))]).boxed();
+            let staged = storage.stage(&john, None, body).await.unwrap();
+            let message =
+                NewMessage::new(staged, Flags::default(), InternalDate { seconds: 0, offset_minutes: 0 });
+            let mbox = Mbox { account: john.clone(), id: inbox.clone() };
+            let modseq = storage.append(&mbox, vec![message]).await.unwrap().modseq;
+            let wanted = match modseqs {
+                ModSeqs::None => Event::Lagged,
+                _ => Event::Mailbox { id: inbox.clone(), modseq },
+            };
+            assert_eq!(events.next().await, Some(wanted));
+        }
+    }
 }
 
 /// One whose mailboxes have no keywords.

@@ -19,7 +19,9 @@ impl Attributes for Faulty {
     ) -> Result<Vec<Attribute>> {
         let mut found = self.model.get(account, mbox, prefix).await?;
         if self.fault == Fault::AttributeModSeqLost {
-            found.iter_mut().for_each(|attribute| attribute.modseq = ModSeq::ZERO);
+            for attribute in &mut found {
+                attribute.modseq = ModSeq::ZERO;
+            }
         }
         Ok(found)
     }

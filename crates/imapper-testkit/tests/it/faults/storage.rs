@@ -141,7 +141,7 @@ impl Layer for Faulty {
             // Every other one is seen after the next.
             Fault::UidLate => {
                 let mut shown = self.kept.shown.lock().unwrap();
-                let is_seen = |uid: &Uid| uid.get() % 2 == 0 || shown.contains(uid.next());
+                let is_seen = |uid: &Uid| uid.get().is_multiple_of(2) || shown.contains(uid.next());
                 snapshot.uids = snapshot.uids.iter().filter(is_seen).collect();
                 *shown = snapshot.uids.clone();
             }
@@ -201,7 +201,7 @@ impl Layer for Faulty {
         }
         let mut changes = self.model.changes(mbox, since, limit).await?;
         if self.fault == Fault::ChangeLate {
-            changes.changed.retain(|row| row.uid.get() % 4 != 0);
+            changes.changed.retain(|row| !row.uid.get().is_multiple_of(4));
         }
         Ok(changes)
     }

@@ -19,7 +19,7 @@ pub mod layer;
 pub mod model;
 pub mod no_trace;
 mod pattern;
-mod random;
+pub mod random;
 pub mod response;
 mod run;
 mod script;

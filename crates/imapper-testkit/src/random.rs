@@ -4,10 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 
 /// A generator (`SplitMix64`): good enough to choose commands, and the same everywhere.
 #[derive(Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// From that seed.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -20,24 +21,24 @@ impl Random {
     }
 
     /// A number below `bound`; 0 if that is 0.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         let wide = u128::from(self.next()) * bound as u128;
         usize::try_from(wide >> 64).unwrap_or_default()
     }
 
     /// True as often as `part` of 100.
-    pub(crate) fn percent(&mut self, part: usize) -> bool {
+    pub fn percent(&mut self, part: usize) -> bool {
         self.below(100) < part
     }
 
     /// One of them; `None` if there are none.
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len()))
     }
 }
 
 /// A seed that nobody chose.
-pub(crate) fn any_seed() -> u64 {
+pub fn any_seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 

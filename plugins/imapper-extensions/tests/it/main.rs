@@ -13,6 +13,7 @@ mod no_trace;
 mod nomodseq;
 mod read_only;
 mod registered;
+mod resync;
 mod scripts;
 mod special_use;
 mod turns;

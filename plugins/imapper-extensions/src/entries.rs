@@ -4,11 +4,11 @@ use imapper_core::registry::Extension;
 
 use crate::{
     AuthPlain, Children, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus, LiteralPlus, LoginDisabled,
-    Namespace, SaslIr, StartTls, UidPlus, Unselect,
+    Move, Namespace, SaslIr, StartTls, UidPlus, Unselect,
 };
 use crate::{
-    auth_plain, children, enable, id, idle, literal, logindisabled, namespace, sasl_ir, starttls, uidplus,
-    unselect,
+    auth_plain, children, enable, id, idle, literal, logindisabled, r#move, namespace, sasl_ir, starttls,
+    uidplus, unselect,
 };
 
 /// What the extensions can be told.
@@ -93,6 +93,7 @@ const ENTRIES: &[Entry] = &[
     entry("LOGINDISABLED", &[], true, logindisabled::WORDS, |options| {
         Box::new(LoginDisabled { on_loopback: options.named })
     }),
+    entry("MOVE", &[], true, r#move::WORDS, |_| Box::new(Move)),
     entry("NAMESPACE", &[], true, namespace::WORDS, |_| Box::new(Namespace)),
     entry("SASL-IR", &[], true, sasl_ir::WORDS, |_| Box::new(SaslIr)),
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),

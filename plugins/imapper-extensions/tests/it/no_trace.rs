@@ -25,6 +25,8 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("LITERAL+", NotAuthenticated, "x LOGIN {8+}\r\ntestuser {8+}\r\ntestpass", "x OK", "x BAD"),
     ("LITERAL-", NotAuthenticated, "x LOGIN {8+}\r\ntestuser {8+}\r\ntestpass", "x OK", "x BAD"),
     ("LOGINDISABLED", Remote, "x LOGIN testuser testpass", "x NO [PRIVACYREQUIRED]", "x OK"),
+    ("MOVE", Selected, "x MOVE 1 INBOX", "x OK", "x BAD"),
+    ("MOVE", Selected, "x UID MOVE 1 INBOX", "x OK", "x BAD"),
     ("NAMESPACE", Authenticated, "x NAMESPACE", "* NAMESPACE ((\"\" \"/\")) NIL NIL", "x BAD"),
     ("SASL-IR", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x BAD"),
     ("STARTTLS", NotAuthenticated, "x STARTTLS", "x OK", "x BAD"),

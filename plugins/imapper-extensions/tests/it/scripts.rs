@@ -97,12 +97,12 @@ macro_rules! folders {
         $(
             #[tokio::test]
             async fn $folder() {
-                play(stringify!($folder)).await;
+                play(imapper_testkit::folder_of(stringify!($folder))).await;
             }
         )*
     };
 }
 
 folders! {
-    auth_plain children enable id idle literal logindisabled namespace sasl_ir starttls uidplus unselect
+    auth_plain children enable id idle literal logindisabled r#move namespace sasl_ir starttls uidplus unselect
 }

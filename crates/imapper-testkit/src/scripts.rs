@@ -191,6 +191,12 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     script!("uidplus/uidplus"),
     script!("unselect/off"),
     script!("unselect/unselect"),
+    script!("xtoybird/off"),
+    script!("xtoybird/server"),
+    script!("xtoybird/shutdown"),
+    script!("xtoybird/storage"),
+    script!("xtoybird/syntax"),
+    script!("xtoybird/users"),
 ];
 
 /// Name and text of each fixture.

@@ -4,11 +4,11 @@ use imapper_core::registry::Extension;
 
 use crate::{
     AuthPlain, Children, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus, LiteralPlus, LoginDisabled,
-    Move, Namespace, SaslIr, StartTls, UidPlus, Unselect,
+    Move, Namespace, SaslIr, StartTls, UidPlus, Unselect, XToyBird,
 };
 use crate::{
     auth_plain, children, enable, id, idle, literal, logindisabled, r#move, namespace, sasl_ir, starttls,
-    uidplus, unselect,
+    uidplus, unselect, xtoybird,
 };
 
 /// What the extensions can be told.
@@ -22,6 +22,8 @@ pub struct Options {
     pub id: Option<IdFields>,
     /// What a client may tell of itself by ID.
     pub id_limits: IdLimits,
+    /// Whether clients on other machines may use XTOYBIRD, too, when they have logged in.
+    pub xtoybird_remote: bool,
 }
 
 impl Options {
@@ -34,6 +36,13 @@ impl Options {
     #[must_use]
     pub fn id(mut self, fields: IdFields) -> Self {
         self.id = Some(fields);
+        self
+    }
+
+    /// With XTOYBIRD for clients on other machines or not.
+    #[must_use]
+    pub const fn xtoybird_remote(mut self, remote: bool) -> Self {
+        self.xtoybird_remote = remote;
         self
     }
 
@@ -99,6 +108,9 @@ const ENTRIES: &[Entry] = &[
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),
     entry("UIDPLUS", &[], true, uidplus::WORDS, |_| Box::new(UidPlus)),
     entry("UNSELECT", &[], true, unselect::WORDS, |_| Box::new(Unselect)),
+    entry("XTOYBIRD", &[], false, xtoybird::WORDS, |options| {
+        Box::new(XToyBird { remote: options.xtoybird_remote })
+    }),
 ];
 
 /// Every extension, by name.

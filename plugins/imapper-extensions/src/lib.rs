@@ -14,6 +14,7 @@ mod sasl_ir;
 mod starttls;
 mod uidplus;
 mod unselect;
+mod xtoybird;
 
 pub use auth_plain::AuthPlain;
 pub use children::Children;
@@ -29,3 +30,4 @@ pub use sasl_ir::SaslIr;
 pub use starttls::StartTls;
 pub use uidplus::UidPlus;
 pub use unselect::Unselect;
+pub use xtoybird::XToyBird;

@@ -32,6 +32,9 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("STARTTLS", NotAuthenticated, "x STARTTLS", "x OK", "x BAD"),
     ("UIDPLUS", Selected, "x UID EXPUNGE 1", "x OK", "x BAD"),
     ("UNSELECT", Selected, "x UNSELECT", "x OK", "x BAD"),
+    ("XTOYBIRD", NotAuthenticated, "x XTOYBIRD SERVER", "* XTOYBIRD [XJSONDUMP] {", "x BAD"),
+    ("XTOYBIRD", Selected, "x XTOYBIRD STORAGE", "* XTOYBIRD [XJSONDUMP] {", "x BAD"),
+    ("XTOYBIRD", Remote, "x XTOYBIRD SERVER", "x NO [NOPERM]", "x BAD"),
 ];
 
 /// The standard extensions with one of them and without it, in two servers that hold the same.

@@ -105,4 +105,5 @@ macro_rules! folders {
 
 folders! {
     auth_plain children enable id idle literal logindisabled r#move namespace sasl_ir starttls uidplus unselect
+    xtoybird
 }

@@ -124,7 +124,8 @@ mod tests {
 
     fn names(plugins: Option<&[&str]>, disable: &[&str]) -> Result<(Vec<&'static str>, usize), String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let protocol = Protocol { plugins: plugins.map(words), disable: words(disable), id: None };
+        let protocol =
+            Protocol { plugins: plugins.map(words), disable: words(disable), ..Protocol::default() };
         select(&THERE_ARE, &protocol)
             .map(|chosen| (chosen.on.iter().map(|at| THERE_ARE[*at].name).collect(), chosen.notes.len()))
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))

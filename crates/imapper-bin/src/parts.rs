@@ -100,8 +100,9 @@ fn traffic() -> Traffic {
 
 /// What `[protocol]` tells the extensions.
 fn extension_options(config: &Config) -> Result<imapper_extensions::Options, Problem> {
-    let options =
-        imapper_extensions::Options::new(config.protocol.plugins.is_some()).id_limits(config.limits.id);
+    let options = imapper_extensions::Options::new(config.protocol.plugins.is_some())
+        .id_limits(config.limits.id)
+        .xtoybird_remote(config.protocol.xtoybird_remote);
     let Some(fields) = config.protocol.id.clone() else { return Ok(options) };
     let fields = imapper_extensions::IdFields::new(fields);
     fields.map(|fields| options.id(fields)).map_err(|error| Problem::new(format!("[protocol] `id`: {error}")))

@@ -14,6 +14,8 @@ pub(crate) struct Protocol {
     pub(crate) disable: Vec<String>,
     /// What ID tells; `None` for name and version.
     pub(crate) id: Option<Vec<(String, String)>>,
+    /// Whether clients on other machines may use XTOYBIRD.
+    pub(crate) xtoybird_remote: bool,
 }
 
 impl Protocol {
@@ -24,6 +26,7 @@ impl Protocol {
             protocol.plugins = section.texts("plugins");
             protocol.disable = section.texts("disable").unwrap_or_default();
             protocol.id = section.read("id", pairs);
+            protocol.xtoybird_remote = section.boolean("xtoybird_remote").unwrap_or_default();
         }
         if let Some(named) = options.plugin_names() {
             protocol.plugins = Some(named);

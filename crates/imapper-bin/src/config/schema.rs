@@ -182,6 +182,13 @@ const KEYS: &[Key] = &[
         "special uses that a client may set",
     )
     .later("it comes with CREATE-SPECIAL-USE"),
+    key(
+        "protocol",
+        "xtoybird_remote",
+        "true",
+        "false",
+        "where XTOYBIRD is on, clients on other machines may use it too, after a login",
+    ),
     key("log", "level", "\"info\"", "\"info\"", "`error`, `warn`, `info`, `debug` or `trace`"),
     key("log", "format", "\"text\"", "\"text\"", "`text` or `json`"),
 ];

@@ -85,3 +85,32 @@ fn an_empty_storage_is_written_too() {
     assert_eq!(first["public"], json!({"type": "shared", "separator": "/", "folders": {}}));
     assert_eq!(first[""], second[""]);
 }
+
+/// What nobody in particular is shown.
+async fn any(memory: &Memory) -> Value {
+    let json = memory.as_dump().unwrap().write(None, Dump::default()).await.unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+#[tokio::test]
+async fn where_nobody_was_the_fixture_is_written_then_the_only_user_s_mail_then_everybody_s() {
+    let memory = load(SEVERAL);
+    let fresh = any(&memory).await;
+    assert_eq!(fresh["INBOX"]["messages"][0]["uid"], 7);
+    assert_eq!(fresh["user."]["folders"]["jill"]["folders"]["Plans"]["subscribed"], true);
+    assert_eq!(any(&load(&fresh.to_string())).await, fresh);
+    // To look is not to be there.
+    assert_eq!(any(&memory).await, fresh);
+
+    let mbox = create(&memory, "new").await;
+    append(&memory, &mbox, b"x").await;
+    let only = any(&memory).await;
+    assert_eq!(only, memory.dump(&john(), Dump::default()).unwrap());
+    assert_eq!(only[""]["folders"]["new"]["messages"][0]["raw"], "x");
+
+    memory.list(&AccountId::from("bob")).await.unwrap();
+    let all = any(&memory).await;
+    assert_eq!(all["john"], memory.dump(&john(), Dump::default()).unwrap());
+    assert_eq!(all["bob"]["INBOX"]["messages"][0]["uid"], 7);
+    assert!(all["bob"][""]["folders"].get("new").is_none());
+}

@@ -73,7 +73,8 @@ fn told_by_a_client_it_lets_nobody_in_and_ends_with_the_last_one() {
     assert!(refused.starts_with("* BYE [UNAVAILABLE] ") && refused.lines().count() == 1, "{refused:?}");
     drop(first);
     assert!(last.ask("a LOGIN jill s3cret").contains("a OK"));
-    assert!(last.ask("b SELECT INBOX").contains("b OK"));
+    // One whose literal is refused is masked, too.
+    assert!(last.ask("b XTOYBIRD USERADD jill s3cret {9999999}").contains("b BAD [TOOBIG]"));
     drop(last);
     let ended = server.ended();
     assert_eq!(ended.status, 0, "{ended:?}");

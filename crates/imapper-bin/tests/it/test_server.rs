@@ -60,6 +60,7 @@ async fn fixture_plugins_users_and_limits_are_chosen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_xtoybird_writes_down_another_server_begins_with() {
     const DUMP: &[&str] = &["a XTOYBIRD STORAGE"];
+    const CHANGE: &[&str] = &["a LOGIN testuser testpass", "b CREATE New", "c SELECT INBOX", "d COPY 1 New"];
     let dump = |answers: Vec<String>| {
         let (_, rest) = answers[0].split_once("* XTOYBIRD [XJSONDUMP] {").unwrap();
         let (size, rest) = rest.split_once("}\r\n").unwrap();
@@ -68,7 +69,6 @@ async fn what_xtoybird_writes_down_another_server_begins_with() {
     let fixture =
         r##"{"INBOX": {"messages": ["Subject: hello\r\n\r\nWorld!"]}, "#news.": {"type": "shared"}}"##;
     let server = TestServer::builder().fixture(fixture).plugins(["XTOYBIRD"]).start().await.unwrap();
-    const CHANGE: &[&str] = &["a LOGIN testuser testpass", "b CREATE New", "c SELECT INBOX", "d COPY 1 New"];
     assert!(answers(&server, CHANGE).await[3].contains("d OK"));
     let first = dump(answers(&server, DUMP).await);
     assert!(first.contains("World!") && first.contains("\"New\""), "{first}");

@@ -100,8 +100,9 @@ fn traffic() -> Traffic {
 
 /// What `[protocol]` tells the extensions.
 fn extension_options(config: &Config) -> Result<imapper_extensions::Options, Problem> {
-    let mut options =
-        imapper_extensions::Options::new(config.protocol.plugins.is_some()).id_limits(config.limits.id);
+    let mut options = imapper_extensions::Options::new(config.protocol.plugins.is_some())
+        .id_limits(config.limits.id)
+        .xtoybird_remote(config.protocol.xtoybird_remote);
     if let Some(uses) = config.protocol.special_use.clone() {
         options = options.special_use(uses);
     }

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::net::connection::Connection;
 use crate::net::listen::{Address, Listen, Listener, TlsMode};
 use crate::net::tls;
-use crate::registry::{Door, Extension, Reader, Registry, RegistryError, Shared, Writer};
+use crate::registry::{Door, Extension, Reader, Refused, Registry, RegistryError, Shared, Writer};
 use crate::session::{Access, Filter, Hubs, Namespace, Namespaces, Output, Owners, Traffic};
 use crate::storage::Storage;
 use crate::types::Code;
@@ -257,7 +257,8 @@ impl Server {
             Err(refused) => {
                 tracing::info!(connection = id, ?peer, %refused, "turned away");
                 if mode != TlsMode::Implicit {
-                    let _ = out.status("", "BYE", Some(&Code::LIMIT), &refused.to_string()).await;
+                    let code = if refused == Refused::Closed { Code::UNAVAILABLE } else { Code::LIMIT };
+                    let _ = out.status("", "BYE", Some(&code), &refused.to_string()).await;
                 }
                 out.shutdown().await;
                 return;
@@ -281,7 +282,8 @@ impl Bound {
         self.listeners.iter().map(Listener::address).collect()
     }
 
-    /// Takes connections until [`Server::stop`] is called.
+    /// Takes connections until [`Server::stop`] is called, or the [door](Door::close) was closed and the last
+    /// client has left.
     pub async fn run(self) {
         let Self { server, listeners } = self;
         let mut loops = tokio::task::JoinSet::new();
@@ -297,6 +299,7 @@ impl Bound {
                             });
                         }
                         () = server.0.stop.cancelled() => return,
+                        () = server.0.shared.door.emptied() => return,
                     }
                 }
             });

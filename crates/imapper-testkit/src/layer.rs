@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use imapper_core::storage::{
-    AccountId, Appended, Attributes, ByteStream, Caps, Changes, Copied, CopyMode, Event, FlagChange, Import,
-    KeptDigest, MailboxId, MailboxInfo, Mbox, NewMessage, Objects, Quota, Result, RowStream, Search,
+    AccountId, Appended, Attributes, ByteStream, Caps, Changes, Copied, CopyMode, Dumping, Event, FlagChange,
+    Import, KeptDigest, MailboxId, MailboxInfo, Mbox, NewMessage, Objects, Quota, Result, RowStream, Search,
     Snapshot, Staged, Status, Storage, Stored, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, ModSeq, Uid, UidSet};
@@ -99,5 +99,6 @@ layer! {
         fn as_quota() -> Quota;
         fn as_objects() -> Objects;
         fn as_import() -> Import;
+        fn as_dump() -> Dumping;
     }
 }

@@ -35,7 +35,7 @@ pub use model::Model;
 pub use run::{Failure, Outcome, TIME_LIMIT, run_script, run_script_within};
 pub use script::{Script, ScriptError, Setup};
 pub use server::{BoxFuture, Connect, NoServer, Server, Stream};
-pub use suite::{Report, folders, run_scripts, scripts, test_folder};
+pub use suite::{Report, folder_of, folders, run_scripts, scripts, test_folder};
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]

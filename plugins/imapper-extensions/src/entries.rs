@@ -4,12 +4,12 @@ use imapper_core::registry::Extension;
 
 use crate::{
     AuthPlain, Children, Condstore, CreateSpecialUse, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus,
-    LiteralPlus, LoginDisabled, Namespace, Qresync, SaslIr, SpecialUse, SpecialUses, StartTls, UidPlus,
-    Unselect, Xoauth2,
+    LiteralPlus, LoginDisabled, Move, Namespace, Qresync, SaslIr, SpecialUse, SpecialUses, StartTls, UidPlus,
+    Unselect, XToyBird, Xoauth2,
 };
 use crate::{
-    auth_plain, children, condstore, enable, id, idle, literal, logindisabled, namespace, qresync, sasl_ir,
-    special_use, starttls, uidplus, unselect, xoauth2,
+    auth_plain, children, condstore, enable, id, idle, literal, logindisabled, r#move, namespace, qresync,
+    sasl_ir, special_use, starttls, uidplus, unselect, xoauth2, xtoybird,
 };
 
 /// What the extensions can be told.
@@ -25,6 +25,8 @@ pub struct Options {
     pub id_limits: IdLimits,
     /// The special uses that a client may set.
     pub special_use: SpecialUses,
+    /// Whether clients on other machines may use XTOYBIRD, too, when they have logged in.
+    pub xtoybird_remote: bool,
 }
 
 impl Options {
@@ -37,6 +39,13 @@ impl Options {
     #[must_use]
     pub fn id(mut self, fields: IdFields) -> Self {
         self.id = Some(fields);
+        self
+    }
+
+    /// With XTOYBIRD for clients on other machines or not.
+    #[must_use]
+    pub const fn xtoybird_remote(mut self, remote: bool) -> Self {
+        self.xtoybird_remote = remote;
         self
     }
 
@@ -108,6 +117,7 @@ const ENTRIES: &[Entry] = &[
     entry("LOGINDISABLED", &[], true, logindisabled::WORDS, |options| {
         Box::new(LoginDisabled { on_loopback: options.named })
     }),
+    entry("MOVE", &[], true, r#move::WORDS, |_| Box::new(Move)),
     entry("NAMESPACE", &[], true, namespace::WORDS, |_| Box::new(Namespace)),
     entry("QRESYNC", &[], true, qresync::WORDS, |_| Box::new(Qresync)),
     entry("SASL-IR", &[], true, sasl_ir::WORDS, |_| Box::new(SaslIr)),
@@ -115,6 +125,9 @@ const ENTRIES: &[Entry] = &[
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),
     entry("UIDPLUS", &[], true, uidplus::WORDS, |_| Box::new(UidPlus)),
     entry("UNSELECT", &[], true, unselect::WORDS, |_| Box::new(Unselect)),
+    entry("XTOYBIRD", &[], false, xtoybird::WORDS, |options| {
+        Box::new(XToyBird { remote: options.xtoybird_remote })
+    }),
 ];
 
 /// Every extension, by name.

@@ -2,25 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use imapper_core::storage::{AccountId, Result};
+use async_trait::async_trait;
+use imapper_core::storage::{AccountId, Dump, Dumping, Result, StorageError};
+use serde::Serialize as _;
+use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::Memory;
-use crate::account::State;
+use crate::account::{Account, State};
 use crate::fixture::{FixtureNamespace, NamespaceKind};
 use crate::mailbox::{Mailbox, Message};
 use crate::tree::INBOX;
-
-/// What a dump holds beyond the base protocol. By default nothing: who does not speak of mod-sequences or
-/// labels finds no trace of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dump {
-    /// The mod-sequence of each message.
-    pub modseq: bool,
-    /// A message that lies in several mailboxes of the user stands in one of them only, with the others as
-    /// its labels. The flags and UIDs that it has in those are lost.
-    pub labels: bool,
-}
 
 impl Memory {
     /// All that a user sees, in the format of [`Fixture`](crate::Fixture), which can read it again: the
@@ -29,7 +21,10 @@ impl Memory {
     /// What the format has no words for is left out: attributes, object ids, subscriptions to names that do
     /// not exist. A line feed by itself comes back as CRLF.
     pub fn dump(&self, account: &AccountId, options: Dump) -> Result<Value> {
-        let own = self.account(account)?;
+        self.dump_of(&*self.account(account)?, account, options)
+    }
+
+    fn dump_of(&self, own: &Account, account: &AccountId, options: Dump) -> Result<Value> {
         let subscriptions = own.read().subscriptions.clone();
         let mut writer = Writer { options, subscriptions, labelled: BTreeSet::new() };
         let mut top = Map::new();
@@ -81,6 +76,20 @@ impl Memory {
         Ok(Value::Object(all))
     }
 
+    /// What there is where nobody in particular asks: see [`Dumping::write`].
+    fn dump_any(&self, options: Dump) -> Result<Value> {
+        let mut users = self.users();
+        match (users.pop(), users.is_empty()) {
+            (None, _) => {
+                // An account that nobody has. Its mail is made for the dump, and then dropped.
+                let nobody = AccountId::from("");
+                self.dump_of(&self.new_account(&nobody)?, &nobody, options)
+            }
+            (Some(only), true) => self.dump(&only, options),
+            _ => self.dump_all(options),
+        }
+    }
+
     /// The namespaces that are not the user's own.
     fn dump_others(&self, writer: &mut Writer, own: &AccountId, top: &mut Map<String, Value>) -> Result<()> {
         let mut others: Vec<FixtureNamespace> =
@@ -111,6 +120,21 @@ impl Memory {
             top.insert(space.prefix.clone(), Value::Object(folder));
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Dumping for Memory {
+    async fn write(&self, account: Option<&AccountId>, what: Dump) -> Result<String> {
+        let dump = match account {
+            Some(account) => self.dump(account, what)?,
+            None => self.dump_any(what)?,
+        };
+        let mut json = Vec::new();
+        // In the form of the original's dumps.
+        let mut serializer = Serializer::with_formatter(&mut json, PrettyFormatter::with_indent(b"    "));
+        dump.serialize(&mut serializer).map_err(StorageError::backend)?;
+        String::from_utf8(json).map_err(StorageError::backend)
     }
 }
 
@@ -174,7 +198,7 @@ impl Writer {
         if is_subscribed != subscribed.unwrap_or(false) {
             folder.insert("subscribed".to_owned(), is_subscribed.into());
         }
-        if !mailbox.special_use.is_empty() {
+        if self.options.special_use && !mailbox.special_use.is_empty() {
             let uses: Vec<&str> = mailbox.special_use.iter().map(AsRef::as_ref).collect();
             folder.insert("special-use".to_owned(), uses.into());
         }

@@ -13,6 +13,7 @@ mod memory;
 mod storage;
 mod tree;
 
-pub use dump::Dump;
+pub use imapper_core::storage::Dump;
+
 pub use fixture::{Fixture, FixtureError, FixtureNamespace, NamespaceKind};
 pub use memory::{Builder, Memory};

@@ -64,15 +64,27 @@ impl Memory {
         if let Some(account) = accounts.get(id) {
             return Ok(Arc::clone(account));
         }
+        let account = Arc::new(self.new_account(id)?);
+        accounts.insert(id.clone(), Arc::clone(&account));
+        Ok(account)
+    }
+
+    /// An account as it is at first.
+    pub(crate) fn new_account(&self, id: &AccountId) -> Result<Account> {
         let personal = !self.shared.contains(id);
         let mut state = State::new(personal, self.first_validity);
         self.template.load(&mut state, &self.ids, id)?;
         if personal && state.by_name(INBOX).is_none() {
             state.create(&self.ids, INBOX.to_owned(), Vec::new())?;
         }
-        let account = Arc::new(Account::new(state));
-        accounts.insert(id.clone(), Arc::clone(&account));
-        Ok(account)
+        Ok(Account::new(state))
+    }
+
+    /// The accounts that were used and have got the personal mailboxes.
+    pub(crate) fn users(&self) -> Vec<AccountId> {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        let is_named = |id: &AccountId| self.template.accounts().any(|named| named == id);
+        accounts.keys().filter(|id| !self.shared.contains(*id) && !is_named(id)).cloned().collect()
     }
 
     /// The accounts that were used, and those that the fixture brings.

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use imapper_core::storage::{
-    AccountId, Appended, Attributes, ByteStream, Caps, Changes, Copied, CopyMode, Event, FlagChange, Import,
-    KeptDigest, MailboxId, MailboxInfo, Mbox, ModSeqs, NewMessage, Objects, Reach, Result, Row, RowStream,
-    Snapshot, Staged, Status, Storage, StorageError, Stored, TreeOp, Want,
+    AccountId, Appended, Attributes, ByteStream, Caps, Changes, Copied, CopyMode, Dumping, Event, FlagChange,
+    Import, KeptDigest, MailboxId, MailboxInfo, Mbox, ModSeqs, NewMessage, Objects, Reach, Result, Row,
+    RowStream, Snapshot, Staged, Status, Storage, StorageError, Stored, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, ModSeq, Uid, UidSet};
 use tokio::sync::broadcast::error::RecvError;
@@ -212,6 +212,10 @@ impl Storage for Memory {
     }
 
     fn as_import(&self) -> Option<&dyn Import> {
+        Some(self)
+    }
+
+    fn as_dump(&self) -> Option<&dyn Dumping> {
         Some(self)
     }
 }

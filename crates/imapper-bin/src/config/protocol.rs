@@ -18,6 +18,8 @@ pub(crate) struct Protocol {
     pub(crate) id: Option<Vec<(String, String)>>,
     /// The special uses that a client may set; `None` for all.
     pub(crate) special_use: Option<SpecialUses>,
+    /// Whether clients on other machines may use XTOYBIRD.
+    pub(crate) xtoybird_remote: bool,
 }
 
 impl Protocol {
@@ -29,6 +31,7 @@ impl Protocol {
             protocol.disable = section.texts("disable").unwrap_or_default();
             protocol.id = section.read("id", pairs);
             protocol.special_use = section.read("special_use", uses);
+            protocol.xtoybird_remote = section.boolean("xtoybird_remote").unwrap_or_default();
         }
         if let Some(named) = options.plugin_names() {
             protocol.plugins = Some(named);

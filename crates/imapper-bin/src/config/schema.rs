@@ -181,6 +181,13 @@ const KEYS: &[Key] = &[
         "all of RFC 6154 and RFC 8457",
         "special uses that a client may give a mailbox by CREATE",
     ),
+    key(
+        "protocol",
+        "xtoybird_remote",
+        "true",
+        "false",
+        "where XTOYBIRD is on, clients on other machines may use it too, after a login",
+    ),
     key("log", "level", "\"info\"", "\"info\"", "`error`, `warn`, `info`, `debug` or `trace`"),
     key("log", "format", "\"text\"", "\"text\"", "`text` or `json`"),
 ];

@@ -1,5 +1,8 @@
 //! How the server ends: what is in flight is finished, and a second signal cuts it off.
 
+use std::io::Read as _;
+use std::net::TcpStream;
+
 use crate::client::Client;
 use crate::program::{Folder, Running};
 
@@ -54,6 +57,29 @@ fn a_command_in_flight_is_finished() {
     let ended = server.ended();
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(!ended.err.contains("did not finish"), "{ended:?}");
+}
+
+#[test]
+fn told_by_a_client_it_lets_nobody_in_and_ends_with_the_last_one() {
+    let folder = Folder::new();
+    folder.write("mailbox.json", "{}");
+    let arguments = ["--storage", "mailbox.json", "--port", "0", "--plugin=XTOYBIRD", "--debug"];
+    let server = folder.serve(arguments, 1);
+    let (mut first, mut last) = (Client::connect(server.addresses[0]), Client::connect(server.addresses[0]));
+    assert!(first.ask("a XTOYBIRD USERADD \"jill\" \"s3cret\"").contains("a OK"));
+    assert!(first.ask("b XTOYBIRD SHUTDOWN").contains("b OK"));
+    let mut refused = String::new();
+    TcpStream::connect(server.addresses[0]).unwrap().read_to_string(&mut refused).unwrap();
+    assert!(refused.starts_with("* BYE [UNAVAILABLE] ") && refused.lines().count() == 1, "{refused:?}");
+    drop(first);
+    assert!(last.ask("a LOGIN jill s3cret").contains("a OK"));
+    // One whose literal is refused is masked, too.
+    assert!(last.ask("b XTOYBIRD USERADD jill s3cret {9999999}").contains("b BAD [TOOBIG]"));
+    drop(last);
+    let ended = server.ended();
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert!(ended.out.contains("R: a XTOYBIRD USERADD \"***\""), "{ended:?}");
+    assert!(!ended.out.contains("s3cret") && !ended.err.contains("s3cret"), "{ended:?}");
 }
 
 #[test]

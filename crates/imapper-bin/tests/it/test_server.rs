@@ -57,6 +57,25 @@ async fn fixture_plugins_users_and_limits_are_chosen() {
     assert!(!seen[0].contains(" IDLE") && seen[0].contains(" ID "), "{seen:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_xtoybird_writes_down_another_server_begins_with() {
+    const DUMP: &[&str] = &["a XTOYBIRD STORAGE"];
+    const CHANGE: &[&str] = &["a LOGIN testuser testpass", "b CREATE New", "c SELECT INBOX", "d COPY 1 New"];
+    let dump = |answers: Vec<String>| {
+        let (_, rest) = answers[0].split_once("* XTOYBIRD [XJSONDUMP] {").unwrap();
+        let (size, rest) = rest.split_once("}\r\n").unwrap();
+        rest[..size.parse().unwrap()].to_owned()
+    };
+    let fixture =
+        r##"{"INBOX": {"messages": ["Subject: hello\r\n\r\nWorld!"]}, "#news.": {"type": "shared"}}"##;
+    let server = TestServer::builder().fixture(fixture).plugins(["XTOYBIRD"]).start().await.unwrap();
+    assert!(answers(&server, CHANGE).await[3].contains("d OK"));
+    let first = dump(answers(&server, DUMP).await);
+    assert!(first.contains("World!") && first.contains("\"New\""), "{first}");
+    let again = TestServer::builder().fixture(&first).plugins(["XTOYBIRD"]).start().await.unwrap();
+    assert_eq!(dump(answers(&again, DUMP).await), first);
+}
+
 #[tokio::test]
 async fn what_a_configuration_would_not_take_is_an_error() {
     assert!(TestServer::builder().fixture("{").start().await.is_err());

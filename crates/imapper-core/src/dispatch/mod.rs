@@ -245,6 +245,7 @@ impl Session {
         };
         let outcome = match (&row.run, &mut self.state) {
             (Run::Any(run), _) => run.run(&mut cx, &mut args).await,
+            (Run::AnyState(run), state) => run.run(&mut cx, state, &mut args).await,
             (Run::NotAuthenticated(run), State::NotAuthenticated) => run.run(&mut cx, &mut args).await,
             (Run::Authenticated(run), State::Authenticated(login) | State::Selected(login, _)) => {
                 run.run(&mut cx, login, &mut args).await
@@ -318,8 +319,10 @@ impl Session {
 
     /// A literal was too large, and will not come.
     pub async fn refused(&mut self, text: &[u8]) -> Next {
-        self.trace_command(text, None);
-        let tag = self.head(text).map_or_else(|(tag, _)| tag, |head| Some(head.tag));
+        let head = self.head(text);
+        let row = head.as_ref().ok().and_then(|head| self.shared.registry.row(&head.name));
+        self.trace_command(text, row);
+        let tag = head.map_or_else(|(tag, _)| tag, |head| Some(head.tag));
         let text = "the literal is too large";
         match self.out.tagged("", tag.unwrap_or("*"), "BAD", Some(&Code::TOOBIG), text).await {
             Ok(()) => self.count_bad().await,

@@ -1,12 +1,13 @@
 //! The door: counts who is inside, and how often somebody has knocked in vain. Bounds are per address and per
 //! user, never by locking a user out, which would be an attack of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
 
@@ -20,6 +21,9 @@ const MOST_ADDRESSES: usize = 100_000;
 /// Why somebody is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
+    /// The door is closed for good.
+    #[error("the server is shutting down")]
+    Closed,
     /// The server has as many connections as it takes.
     #[error("too many connections")]
     Connections,
@@ -36,6 +40,7 @@ pub enum Refused {
 
 #[derive(Default)]
 struct Counts {
+    closed: bool,
     connections: usize,
     addresses: HashMap<IpAddr, Address>,
     users: HashMap<String, HashMap<Option<IpAddr>, usize>>,
@@ -54,7 +59,10 @@ struct Address {
 
 /// See the module.
 #[derive(Clone, Default)]
-pub struct Door(Arc<Mutex<Counts>>);
+pub struct Door {
+    counts: Arc<Mutex<Counts>>,
+    emptied: CancellationToken,
+}
 
 /// Somebody who is inside; leaves when dropped.
 pub struct Ticket {
@@ -106,13 +114,51 @@ impl Address {
 
 impl Door {
     fn with<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let (changed, is_over) = {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = change(&mut counts);
+            (changed, counts.closed && counts.connections == 0)
+        };
+        if is_over {
+            self.emptied.cancel();
+        }
+        changed
+    }
+
+    /// Lets nobody in any more. Those inside stay until they leave.
+    pub fn close(&self) {
+        self.with(|counts| counts.closed = true);
+    }
+
+    /// Whether nobody is let in any more.
+    pub fn is_closed(&self) -> bool {
+        self.with(|counts| counts.closed)
+    }
+
+    /// Resolves when the door is closed and the last one has left.
+    pub async fn emptied(&self) {
+        self.emptied.cancelled().await;
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.with(|counts| counts.connections)
+    }
+
+    /// The users that have logged in, and how many sessions each has.
+    pub fn sessions(&self) -> BTreeMap<String, usize> {
+        self.with(|counts| {
+            counts.users.iter().map(|(user, sessions)| (user.clone(), sessions.values().sum())).collect()
+        })
     }
 
     /// Somebody connects. `None` for a local socket.
     pub fn enter(&self, peer: Option<IpAddr>, limits: &Limits) -> Result<Ticket, Refused> {
         let trusted = limits.trusts(peer);
         self.with(|counts| {
+            if counts.closed {
+                return Err(Refused::Closed);
+            }
             if counts.connections >= limits.connections {
                 return Err(Refused::Connections);
             }
@@ -282,6 +328,24 @@ mod tests {
         tokio::time::advance(MINUTE).await;
         assert_eq!(door.may_try(HERE, &limits), Ok(()));
         assert_eq!(door.failed(None, &Limits::default()), Duration::ZERO, "a local socket is trusted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closed_it_lets_nobody_in_and_waits_for_those_inside() {
+        let (door, limits) = (Door::default(), limits());
+        let (mut first, second) = (door.enter(HERE, &limits).unwrap(), door.enter(HERE, &limits).unwrap());
+        first.log_in("john", HERE, &limits).unwrap();
+        assert_eq!((door.connections(), door.sessions()), (2, BTreeMap::from([("john".to_owned(), 1)])));
+        drop(second);
+        door.close();
+        assert_eq!(door.enter(None, &limits).err(), Some(Refused::Closed));
+        assert!(door.is_closed() && tokio::time::timeout(MINUTE, door.emptied()).await.is_err());
+        drop(first);
+        door.emptied().await;
+        let empty = Door::default();
+        assert!(tokio::time::timeout(MINUTE, empty.emptied()).await.is_err());
+        empty.close();
+        empty.emptied().await;
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Context;
-use crate::session::{Login, Reject, Reply, Selected};
+use crate::session::{Login, Reject, Reply, Selected, State};
 use crate::users::ConnectionInfo;
 use crate::wire::Args;
 
@@ -80,6 +80,13 @@ pub trait InAny: Send + Sync + 'static {
     async fn run(&self, cx: &mut Context<'_>, args: &mut Args<'_>) -> Outcome;
 }
 
+/// A command that runs in every state, and looks at which it is.
+#[async_trait]
+pub trait InAnyState: Send + Sync + 'static {
+    /// Runs it.
+    async fn run(&self, cx: &mut Context<'_>, state: &mut State, args: &mut Args<'_>) -> Outcome;
+}
+
 /// A command that runs before login.
 #[async_trait]
 pub trait InNotAuthenticated: Send + Sync + 'static {
@@ -112,6 +119,8 @@ pub trait InSelected: Send + Sync + 'static {
 pub enum Run {
     /// In every state.
     Any(Arc<dyn InAny>),
+    /// In every state, which it is given.
+    AnyState(Arc<dyn InAnyState>),
     /// Before login.
     NotAuthenticated(Arc<dyn InNotAuthenticated>),
     /// After login.
@@ -124,6 +133,11 @@ impl Run {
     /// In every state.
     pub fn any(run: impl InAny) -> Self {
         Self::Any(Arc::new(run))
+    }
+
+    /// In every state, which it is given.
+    pub fn any_state(run: impl InAnyState) -> Self {
+        Self::AnyState(Arc::new(run))
     }
 
     /// Before login.

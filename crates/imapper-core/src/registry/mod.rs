@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub use context::{Context, Found, Shared};
 pub use door::{Door, Refused, Ticket};
 pub use handler::{
-    Availability, Flow, InAny, InAuthenticated, InNotAuthenticated, InSelected, Moment, Outcome, Reader, Row,
-    Run, UidForm, Updates, Upgrade, Waiting, Wrap, Writer,
+    Availability, Flow, InAny, InAnyState, InAuthenticated, InNotAuthenticated, InSelected, Moment, Outcome,
+    Reader, Row, Run, UidForm, Updates, Upgrade, Waiting, Wrap, Writer,
 };
 
 use crate::session::{Access, Filter, Policy};

@@ -433,7 +433,7 @@ pub enum Done<'a> {
     Appended(&'a Appended, Rights),
     /// COPY or MOVE, to a mailbox on which the user has these rights.
     Copied(&'a Copied, CopyMode, Rights),
-    /// EXPUNGE or CLOSE: which messages, and the mod-sequence of their removal.
+    /// EXPUNGE, CLOSE or MOVE: which messages, and the mod-sequence of their removal.
     Expunged(&'a UidSet, ModSeq),
     /// STORE: the change, and what it did; `conflicts` are numbers or UIDs, as the command was given.
     Stored {

@@ -87,6 +87,28 @@ pub trait Import: Send + Sync {
     async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()>;
 }
 
+/// Writing down what is held: for tests of clients, whose mail is a file that they can read.
+#[async_trait]
+pub trait Dumping: Send + Sync {
+    /// What a user sees, as JSON from which the storage can begin again. With `None` what there is where nobody
+    /// has logged in: what a new user would see; or what the one user sees that there has been; or, of several,
+    /// each one's by the account's name.
+    async fn write(&self, account: Option<&AccountId>, what: Dump) -> Result<String>;
+}
+
+/// What a dump holds beyond the base protocol. By default nothing: who does not speak of mod-sequences, labels
+/// or special uses finds no trace of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dump {
+    /// The mod-sequence of each message.
+    pub modseq: bool,
+    /// A message that lies in several mailboxes of the user stands in one of them only, with the others as
+    /// its labels. The flags and UIDs that it has in those are lost.
+    pub labels: bool,
+    /// What mailboxes are for (RFC 6154).
+    pub special_use: bool,
+}
+
 /// Push-down of SEARCH: the plugin answers what it can, the core tests what is left.
 #[async_trait]
 pub trait Search: Send + Sync {

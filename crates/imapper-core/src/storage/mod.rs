@@ -30,7 +30,9 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 pub use error::{Result, StorageError};
-pub use facets::{Attribute, Attributes, Import, Objects, Quota, QuotaUse, Search, SearchHit, SearchKey};
+pub use facets::{
+    Attribute, Attributes, Dump, Dumping, Import, Objects, Quota, QuotaUse, Search, SearchHit, SearchKey,
+};
 pub use mailbox::{AccountId, Event, MailboxId, MailboxInfo, Mbox, Snapshot, Status, TreeOp};
 pub use message::{
     Appended, Changes, Copied, CopyMode, FlagChange, FlagOp, KeptDigest, NewMessage, Row, Staged, Stored,
@@ -225,6 +227,11 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Adding mail that keeps its old UIDs, if that can be done.
     fn as_import(&self) -> Option<&dyn Import> {
+        None
+    }
+
+    /// Writing down what is held, if that can be done.
+    fn as_dump(&self) -> Option<&dyn Dumping> {
         None
     }
 }

@@ -155,6 +155,7 @@ pub(super) struct Abilities {
     pub(super) idle: bool,
     pub(super) literal_plus: bool,
     pub(super) uid_plus: bool,
+    pub(super) moves: bool,
 }
 
 /// Chooses what a session does next: commands that are sent at once.
@@ -210,7 +211,8 @@ impl Chooser<'_> {
         match self.random.below(100) {
             0..=13 if !crowded => self.append(),
             14..=18 if !crowded => self.copy(numbers),
-            14..=18 | 41..=48 => self.delete(numbers),
+            14..=18 | 41..=46 => self.delete(numbers),
+            47 | 48 => self.remove(numbers),
             30..=32 => Command::new("CHECK", Kind::Plain),
             33..=40 => self.expunge(),
             49..=69 => self.store(numbers),
@@ -247,6 +249,17 @@ impl Chooser<'_> {
         let Some(set) = self.set(numbers) else { return self.append() };
         let uid = if set.uid { "UID " } else { "" };
         Command::new(format!("{uid}COPY {} {}", set.text(), self.mailbox), Kind::Plain).may_fail()
+    }
+
+    /// Messages go to another mailbox, or to the end of this one.
+    fn remove(&mut self, numbers: bool) -> Command {
+        if !self.can.moves {
+            return self.delete(numbers);
+        }
+        let Some(set) = self.set(numbers) else { return self.append() };
+        let uid = if set.uid { "UID " } else { "" };
+        let target = if self.random.percent(50) { self.mailbox } else { self.other };
+        Command::new(format!("{uid}MOVE {} {target}", set.text()), Kind::Plain).may_fail()
     }
 
     fn expunge(&mut self) -> Command {

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use imapper_core::Server;
 use imapper_core::registry::{Context, Extension, Flow, InAny, Outcome, Registry, Row, Run};
 use imapper_core::session::Reply;
+use imapper_core::users::{AuthError, ConnectionInfo, CredentialKind, Credentials, Identity, Users};
 use imapper_core::wire::Args;
 use imapper_extensions::{ClientId, IdFields, Options, find, standard};
 use imapper_storage_memory::Memory;
+use imapper_testkit::Model;
 use imapper_users_static::Static;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -191,4 +193,46 @@ async fn unselect_removes_nothing() {
     assert!(client.run("a2 CHECK").await.concat().starts_with("a2 BAD "));
     let status = client.ok("a3 STATUS INBOX (MESSAGES)").await;
     assert_eq!(status, ["* STATUS INBOX (MESSAGES 3)"]);
+}
+
+#[tokio::test]
+async fn xtoybird_elsewhere_is_refused_unless_it_is_allowed_and_somebody_has_logged_in() {
+    for allowed in [false, true] {
+        let options = Options::new(true).xtoybird_remote(allowed);
+        let server = server(vec![find("XTOYBIRD").unwrap().extension(&options)]);
+        let mut client = Client::greeted(&server, REMOTE).await;
+        assert!(!client.capabilities().await.contains(&"XTOYBIRD".to_owned()));
+        for command in ["a1 XTOYBIRD STORAGE", "a1 XTOYBIRD USERADD jill x", "a1 XTOYBIRD SHUTDOWN"] {
+            let answer = client.run(command).await.concat();
+            assert!(answer.starts_with("a1 NO [NOPERM] "), "{command}: {answer}");
+        }
+        client.ok("a2 LOGIN testuser testpass").await;
+        assert_eq!(client.capabilities().await.contains(&"XTOYBIRD".to_owned()), allowed);
+        let answer = client.run("a3 XTOYBIRD USERADD jill x").await.concat();
+        assert!(answer.starts_with(if allowed { "a3 OK " } else { "a3 NO [NOPERM] " }), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_storage_and_users_can_not_do_xtoybird_can_not_do() {
+    struct Nobody;
+
+    #[async_trait]
+    impl Users for Nobody {
+        fn kinds(&self) -> &[CredentialKind] {
+            &[]
+        }
+
+        async fn authenticate(&self, _: &Credentials, _: &ConnectionInfo) -> Result<Identity, AuthError> {
+            Err(AuthError::Unsupported)
+        }
+    }
+
+    let builder = Server::builder().storage(Arc::new(Model::new())).users(Arc::new(Nobody));
+    let server = builder.extensions(by_name(&["XTOYBIRD"], true)).build().unwrap();
+    let mut client = Client::greeted(&server, LOCAL).await;
+    for command in ["a1 XTOYBIRD STORAGE", "a1 XTOYBIRD USERADD jill x", "a1 XTOYBIRD USERDEL jill"] {
+        let answer = client.run(command).await.concat();
+        assert!(answer.starts_with("a1 NO [CANNOT] "), "{command}: {answer}");
+    }
 }

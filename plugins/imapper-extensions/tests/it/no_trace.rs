@@ -40,6 +40,8 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("LITERAL+", NotAuthenticated, "x LOGIN {8+}\r\ntestuser {8+}\r\ntestpass", "x OK", "x BAD"),
     ("LITERAL-", NotAuthenticated, "x LOGIN {8+}\r\ntestuser {8+}\r\ntestpass", "x OK", "x BAD"),
     ("LOGINDISABLED", Remote, "x LOGIN testuser testpass", "x NO [PRIVACYREQUIRED]", "x OK"),
+    ("MOVE", Selected, "x MOVE 1 INBOX", "x OK", "x BAD"),
+    ("MOVE", Selected, "x UID MOVE 1 INBOX", "x OK", "x BAD"),
     ("NAMESPACE", Authenticated, "x NAMESPACE", "* NAMESPACE ((\"\" \"/\")) NIL NIL", "x BAD"),
     ("QRESYNC", Authenticated, "x ENABLE QRESYNC", "* ENABLED QRESYNC", "* ENABLED"),
     ("QRESYNC", Authenticated, "x SELECT INBOX (QRESYNC (1 1))", "x BAD ENABLE QRESYNC", "x BAD"),
@@ -65,6 +67,9 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("UIDPLUS", Selected, "x COPY 1 INBOX", "x OK [COPYUID ", "x OK "),
     ("UIDPLUS", Selected, "x APPEND INBOX {1+}\r\nx", "x OK [APPENDUID ", "x OK "),
     ("UNSELECT", Selected, "x UNSELECT", "x OK", "x BAD"),
+    ("XTOYBIRD", NotAuthenticated, "x XTOYBIRD SERVER", "* XTOYBIRD [XJSONDUMP] {", "x BAD"),
+    ("XTOYBIRD", Selected, "x XTOYBIRD STORAGE", "* XTOYBIRD [XJSONDUMP] {", "x BAD"),
+    ("XTOYBIRD", Remote, "x XTOYBIRD SERVER", "x NO [NOPERM]", "x BAD"),
 ];
 
 /// Words that no row shows and no capability tells.

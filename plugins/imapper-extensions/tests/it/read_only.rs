@@ -37,7 +37,9 @@ impl Access for Grant {
 const LOOK: Rights = Rights::LOOKUP;
 
 async fn client(rights: Rights) -> Client {
-    Client::logged_in(&server(vec![Box::new(Grant(rights))])).await
+    let mut extensions = by_name(&["MOVE"], true);
+    extensions.push(Box::new(Grant(rights)));
+    Client::logged_in(&server(extensions)).await
 }
 
 #[tokio::test]
@@ -119,4 +121,23 @@ impl Access for Drop {
     ) -> Result<Rights> {
         Ok(if place.name == "Drop" && !self.0 { LOOK | Rights::INSERT | Rights::CREATE } else { Rights::ALL })
     }
+}
+
+/// RFC 6851 §4.2: the rights that UID STORE of `\Deleted`, UID COPY and UID EXPUNGE need together.
+#[tokio::test]
+async fn moving_needs_the_rights_to_delete_to_expunge_and_to_insert() {
+    let needed = [Rights::DELETE, Rights::EXPUNGE, Rights::INSERT];
+    for missing in 0..needed.len() {
+        let others = needed.iter().enumerate().filter(|(at, _)| *at != missing);
+        let rights = others.fold(LOOK | Rights::READ, |all, (_, right)| all | *right);
+        let mut client = client(rights).await;
+        client.ok("a1 SELECT INBOX").await;
+        for command in ["a2 MOVE 1 INBOX", "a3 UID MOVE 1 INBOX"] {
+            let answer = client.run(command).await.concat();
+            assert!(answer.contains(" NO [NOPERM] "), "{rights:?}: {answer}");
+        }
+    }
+    let mut client = client(needed.into_iter().fold(LOOK | Rights::READ, |all, right| all | right)).await;
+    client.ok("a1 SELECT INBOX").await;
+    assert_eq!(client.ok("a2 MOVE 1 INBOX").await[..2], ["* 1 EXPUNGE", "* 3 EXISTS"]);
 }

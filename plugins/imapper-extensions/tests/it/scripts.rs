@@ -100,13 +100,13 @@ macro_rules! folders {
         $(
             #[tokio::test]
             async fn $folder() {
-                play(stringify!($folder)).await;
+                play(imapper_testkit::folder_of(stringify!($folder))).await;
             }
         )*
     };
 }
 
 folders! {
-    auth_plain children condstore enable id idle literal logindisabled namespace qresync sasl_ir special_use
-    starttls uidplus unselect xoauth2
+    auth_plain children condstore enable id idle literal logindisabled r#move namespace qresync sasl_ir special_use
+    starttls uidplus unselect xoauth2 xtoybird
 }

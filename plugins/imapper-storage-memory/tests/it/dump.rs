@@ -28,11 +28,12 @@ const SEVERAL: &str = r##"{
 #[test]
 fn what_is_written_is_read_again() {
     let memory = load(SEVERAL);
-    for options in [Dump::default(), Dump { modseq: true, labels: false }] {
+    let uses = Dump { special_use: true, ..Dump::default() };
+    for options in [Dump::default(), uses, Dump { modseq: true, ..uses }] {
         let (first, second) = again(&memory, options);
         assert_eq!(first, second);
     }
-    let dump = memory.dump(&john(), Dump::default()).unwrap();
+    let dump = memory.dump(&john(), uses).unwrap();
     let message = &dump["INBOX"]["messages"][0];
     assert_eq!(message["raw"], "Subject: a\r\n\r\n\u{ff}\0");
     assert_eq!(message["internaldate"], "14-Sep-2013 21:22:28 -0300");
@@ -50,8 +51,8 @@ fn what_is_written_is_read_again() {
 fn what_is_not_asked_for_leaves_no_trace() {
     let memory = load(SEVERAL);
     let dump = memory.dump_all(Dump::default()).unwrap().to_string();
-    assert!(!dump.contains("modseq") && !dump.contains("labels"));
-    let with = memory.dump(&john(), Dump { modseq: true, labels: false }).unwrap();
+    assert!(!dump.contains("modseq") && !dump.contains("labels") && !dump.contains("special-use"));
+    let with = memory.dump(&john(), Dump { modseq: true, ..Dump::default() }).unwrap();
     assert_eq!(with["INBOX"]["messages"][0]["modseq"], 5);
 }
 
@@ -72,7 +73,7 @@ async fn what_has_changed_is_written() {
 #[test]
 fn with_labels_a_message_stands_there_once() {
     let memory = load(r#"{"INBOX": {"messages": [{"raw": "x", "labels": ["Work"]}, "y"]}}"#);
-    let options = Dump { modseq: false, labels: true };
+    let options = Dump { labels: true, ..Dump::default() };
     let (first, second) = again(&memory, options);
     assert_eq!(first["INBOX"]["messages"][0]["labels"], json!(["Work"]));
     assert_eq!(first["INBOX"]["messages"][1].get("labels"), None);
@@ -86,4 +87,33 @@ fn an_empty_storage_is_written_too() {
     let (first, second) = again(&memory, Dump::default());
     assert_eq!(first["public"], json!({"type": "shared", "separator": "/", "folders": {}}));
     assert_eq!(first[""], second[""]);
+}
+
+/// What nobody in particular is shown.
+async fn any(memory: &Memory) -> Value {
+    let json = memory.as_dump().unwrap().write(None, Dump::default()).await.unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+#[tokio::test]
+async fn where_nobody_was_the_fixture_is_written_then_the_only_user_s_mail_then_everybody_s() {
+    let memory = load(SEVERAL);
+    let fresh = any(&memory).await;
+    assert_eq!(fresh["INBOX"]["messages"][0]["uid"], 7);
+    assert_eq!(fresh["user."]["folders"]["jill"]["folders"]["Plans"]["subscribed"], true);
+    assert_eq!(any(&load(&fresh.to_string())).await, fresh);
+    // To look is not to be there.
+    assert_eq!(any(&memory).await, fresh);
+
+    let mbox = create(&memory, "new").await;
+    append(&memory, &mbox, b"x").await;
+    let only = any(&memory).await;
+    assert_eq!(only, memory.dump(&john(), Dump::default()).unwrap());
+    assert_eq!(only[""]["folders"]["new"]["messages"][0]["raw"], "x");
+
+    memory.list(&AccountId::from("bob")).await.unwrap();
+    let all = any(&memory).await;
+    assert_eq!(all["john"], memory.dump(&john(), Dump::default()).unwrap());
+    assert_eq!(all["bob"]["INBOX"]["messages"][0]["uid"], 7);
+    assert!(all["bob"][""]["folders"].get("new").is_none());
 }

@@ -165,8 +165,12 @@ impl Client {
         match first.to_ascii_uppercase().as_str() {
             "CAPABILITY" => {
                 let has = |word: &str| words.iter().any(|one| one.atom() == Some(word));
-                self.can =
-                    Abilities { idle: has("IDLE"), literal_plus: has("LITERAL+"), uid_plus: has("UIDPLUS") };
+                self.can = Abilities {
+                    idle: has("IDLE"),
+                    literal_plus: has("LITERAL+"),
+                    uid_plus: has("UIDPLUS"),
+                    moves: has("MOVE"),
+                };
                 Ok(())
             }
             "SEARCH" => self.found(words.get(1..).unwrap_or_default()),

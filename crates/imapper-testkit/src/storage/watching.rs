@@ -92,19 +92,17 @@ pub(crate) async fn each_change_of_a_mailbox_is_told(t: &Trial) -> Outcome {
 pub(crate) async fn each_change_of_the_tree_is_told(t: &Trial) -> Outcome {
     t.rule("Event::Tree: mailboxes, subscriptions or attributes have changed");
     let mut events = watch(t, &john(), Vec::new())?;
-    let tree = async |t: &Trial, events: &mut Events, what: &str| -> Outcome {
-        hints(t, events, vec![Told::Tree], what).await
-    };
+    let mut told = async |what: &str| hints(t, &mut events, vec![Told::Tree], what).await;
     let mbox = t.create("a").await?;
-    tree(t, &mut events, "CREATE").await?;
+    told("CREATE").await?;
     t.rename(&mbox, "b").await?;
-    tree(t, &mut events, "RENAME").await?;
+    told("RENAME").await?;
     t.subscribe("b", true).await?;
-    tree(t, &mut events, "SUBSCRIBE").await?;
+    told("SUBSCRIBE").await?;
     t.subscribe("b", false).await?;
-    tree(t, &mut events, "UNSUBSCRIBE").await?;
+    told("UNSUBSCRIBE").await?;
     t.delete(&mbox).await?;
-    tree(t, &mut events, "DELETE").await
+    told("DELETE").await
 }
 
 pub(crate) async fn a_hint_comes_after_its_change(t: &Trial) -> Outcome {

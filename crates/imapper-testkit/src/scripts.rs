@@ -229,6 +229,7 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     script!("xoauth2/refused"),
     script!("xoauth2/without-sasl-ir"),
     script!("xoauth2/xoauth2"),
+    script!("xtoybird/modseq"),
     script!("xtoybird/off"),
     script!("xtoybird/server"),
     script!("xtoybird/shutdown"),

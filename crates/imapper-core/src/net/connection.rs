@@ -95,8 +95,8 @@ impl Connection {
             if runs {
                 // Nobody is silent while being answered, however long that takes.
                 heard = Instant::now();
+                answered += 1;
             }
-            answered += 1;
             if answered >= self.session.limits().pipelined {
                 // Whoever sends without reading is held back here.
                 answered = 0;

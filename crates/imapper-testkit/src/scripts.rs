@@ -55,6 +55,7 @@ pub(crate) const SCRIPTS: &[(&str, &str)] = &[
     script!("move/accounts"),
     script!("move/expunged"),
     script!("move/fail"),
+    script!("move/modseq"),
     script!("move/number"),
     script!("move/off"),
     script!("move/read-only"),

@@ -75,7 +75,7 @@ fn check(has_modseqs: bool) -> Result<(), Reject> {
     if has_modseqs { Ok(()) } else { Err(Reject::bad("this mailbox has no mod-sequences")) }
 }
 
-pub(crate) fn has_modseqs(cx: &Context<'_>) -> bool {
+fn has_modseqs(cx: &Context<'_>) -> bool {
     cx.storage().caps().modseq != ModSeqs::None
 }
 
@@ -260,6 +260,13 @@ impl OnDone for Condstore {
             }
             Done::Stored { conflicts, .. } if !conflicts.is_empty() => {
                 Ok(Some(Code::new(format!("MODIFIED {conflicts}"))))
+            }
+            // RFC 7162 §3.2.7 and §3.2.9, RFC 6851 §4.4: for all that follow mod-sequences, as removals of one's
+            // own are no news to them.
+            Done::Expunged(removed, modseq)
+                if !removed.is_empty() && cx.policy.known_up_to.is_some() && has_modseqs(cx) =>
+            {
+                Ok(Some(Code::new(format!("HIGHESTMODSEQ {}", modseq.0))))
             }
             _ => Ok(None),
         }

@@ -3,13 +3,13 @@
 
 use async_trait::async_trait;
 use imapper_core::registry::slots::{
-    BeforeFetch, Done, Enabling, FetchModifier, FetchPlan, OnDone, OnSelect, SelectParameter,
+    BeforeFetch, Enabling, FetchModifier, FetchPlan, OnSelect, SelectParameter,
 };
 use imapper_core::registry::{Context, Extension, Registry};
 use imapper_core::session::table::Table;
 use imapper_core::session::{Reject, Selected};
 use imapper_core::storage::StorageError;
-use imapper_core::types::{Code, ModSeq, Seq, SequenceSet, Uid, UidSet};
+use imapper_core::types::{ModSeq, Seq, SequenceSet, Uid, UidSet};
 use imapper_core::wire::{Args, Line};
 
 use crate::condstore;
@@ -37,7 +37,6 @@ impl Extension for Qresync {
         registry.enable("QRESYNC", Self);
         registry.select_parameter("QRESYNC", Self);
         registry.fetch_modifier("VANISHED", Self);
-        registry.on_done(Self);
     }
 }
 
@@ -257,23 +256,6 @@ impl BeforeFetch for Qresync {
             cx.send(&mut vanished(&removed, true)).await?;
         }
         Ok(())
-    }
-}
-
-// ------------------------------------------------------------------------------------------------ EXPUNGE
-
-#[async_trait]
-impl OnDone for Qresync {
-    /// RFC 7162 §3.2.7, §3.2.9; RFC 6851 §4.4.
-    async fn done(&self, cx: &mut Context<'_>, done: &Done<'_>) -> Result<Option<Code>, Reject> {
-        Ok(match done {
-            Done::Expunged(removed, modseq)
-                if !removed.is_empty() && cx.policy.is_enabled("QRESYNC") && condstore::has_modseqs(cx) =>
-            {
-                Some(Code::new(format!("HIGHESTMODSEQ {}", modseq.0)))
-            }
-            _ => None,
-        })
     }
 }
 

@@ -67,25 +67,26 @@ async fn tell(
         out.untagged("", line).await?;
     }
     for update in updates {
-        let mut line = match update {
+        let line = match update {
             Update::Expunge { .. } if removal.is_some() => continue,
-            Update::Expunge { seq, .. } => Line::numbered(seq.get(), "EXPUNGE"),
-            Update::Exists(count) => Line::numbered(count, "EXISTS"),
+            Update::Expunge { seq, .. } => Some(Line::numbered(seq.get(), "EXPUNGE")),
+            Update::Exists(count) => Some(Line::numbered(count, "EXISTS")),
             Update::Recent(_) if policy.no_recent => continue,
-            Update::Recent(count) => Line::numbered(count, "RECENT"),
+            Update::Recent(count) => Some(Line::numbered(count, "RECENT")),
             Update::Flags { uid: message, .. } => fetch(policy, selected, message, uid, true),
             Update::ModSeq { uid: message, .. } => fetch(policy, selected, message, uid, false),
         };
-        out.untagged("", &mut line).await?;
+        if let Some(mut line) = line {
+            out.untagged("", &mut line).await?;
+        }
     }
     Ok(())
 }
 
 /// The FETCH of a message that has changed, in its flags or only in what is told beside them.
-fn fetch(policy: &Policy, selected: &Selected, message: Uid, uid: bool, flags: bool) -> Line {
-    let mut line = Line::new();
-    let Some((seq, entry)) = selected.view.told().find(message) else { return line };
-    line.raw(b"* ").number(seq.get()).raw(b" FETCH (");
+fn fetch(policy: &Policy, selected: &Selected, message: Uid, uid: bool, flags: bool) -> Option<Line> {
+    let (seq, entry) = selected.view.told().find(message)?;
+    let mut line = Line::numbered(seq.get(), "FETCH (");
     let head = line.text().len();
     if uid || policy.tells_uid {
         line.word("UID ").number(message.get());
@@ -103,7 +104,7 @@ fn fetch(policy: &Policy, selected: &Selected, message: Uid, uid: bool, flags: b
         }
     }
     line.raw(b")");
-    line
+    Some(line)
 }
 
 /// A space, but before the first item.

@@ -37,6 +37,7 @@ pub(crate) fn ci(long: bool) -> Result {
 
 fn install_tools() -> Result {
     tools::programs()?;
+    tools::npm()?;
     tools::components()?;
     tools::cargo_tools(tools::ALL)
 }

@@ -7,6 +7,7 @@ use crate::tools;
 /// All tests; or with arguments, `cargo nextest run` with these.
 pub(crate) fn test(args: &[&str]) -> Result {
     tools::programs()?;
+    tools::npm()?;
     tools::cargo_tools(tools::NEXTEST)?;
     if !args.is_empty() {
         return run(cargo(&[&["nextest", "run"], args].concat()));

@@ -4,8 +4,10 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::Result;
-use crate::run::{cargo, output, program, run};
+use crate::run::{cargo, output, program, root, run};
 
 /// A subcommand of cargo that comes from crates.io.
 struct CargoTool {
@@ -56,7 +58,13 @@ const PROGRAMS: &[Program] = &[
     Program { name: "curl", packages: &["curl"] },
     Program { name: "mbsync", packages: &["isync"] },
     Program { name: "openssl", packages: &["openssl"] },
+    // ImapFlow, which comes from npm.
+    Program { name: "node", packages: &["nodejs"] },
+    Program { name: "npm", packages: &["npm"] },
 ];
+
+/// Mail clients in JavaScript, for `node` of Debian 12: name and version. They lie in `target/npm`.
+const NPM: &[(&str, &str)] = &[("imapflow", "1.0.164")];
 
 /// What only fuzzing needs: libFuzzer is C++.
 const PROGRAMS_OF_FUZZING: &[Program] = &[Program { name: "c++", packages: &["g++"] }];
@@ -111,6 +119,25 @@ fn install(tool: &CargoTool) -> Command {
 /// Sees to the programs of the system that the steps need.
 pub(crate) fn programs() -> Result {
     install_programs(PROGRAMS)
+}
+
+/// Sees to what comes from npm.
+pub(crate) fn npm() -> Result {
+    let folder = root().join("target/npm");
+    for (name, wanted) in NPM {
+        let manifest = std::fs::read_to_string(folder.join(format!("node_modules/{name}/package.json")));
+        let there: Option<Value> = manifest.ok().and_then(|text| serde_json::from_str(&text).ok());
+        if there.as_ref().and_then(|there| there.get("version")?.as_str()) == Some(wanted) {
+            continue;
+        }
+        std::fs::create_dir_all(&folder)
+            .map_err(|why| format!("{} can't be made: {why}", folder.display()))?;
+        let mut command =
+            program("npm", &["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund"]);
+        command.arg("--prefix").arg(&folder).arg(format!("{name}@{wanted}"));
+        run(command)?;
+    }
+    Ok(())
 }
 
 /// Sees to what fuzzing needs.

@@ -56,6 +56,8 @@ struct Mailbox {
     /// In the order of their UIDs.
     messages: Vec<Message>,
     gone: Vec<(Uid, ModSeq)>,
+    /// Up to which mod-sequence it is not known what was removed, and the UIDs that had been given then.
+    before: (ModSeq, UidSet),
     tokens: BTreeMap<Bytes, Uid>,
     recent_from: Uid,
 }
@@ -162,6 +164,7 @@ impl World {
             modseq: ModSeq(1),
             messages: Vec::new(),
             gone: Vec::new(),
+            before: (ModSeq::ZERO, UidSet::new()),
             tokens: BTreeMap::new(),
             recent_from: Uid::MIN,
         }
@@ -320,6 +323,13 @@ impl Account {
 }
 
 impl Mailbox {
+    /// Goes on from where the mailbox was before it came here.
+    fn begin_at(&mut self, modseq: ModSeq) {
+        self.modseq = self.modseq.max(modseq);
+        let last = Uid::new(self.uid_next.get() - 1);
+        self.before = (self.modseq, last.map_or_else(UidSet::new, |last| UidSet::range(Uid::MIN, last)));
+    }
+
     fn remove(&mut self, uid: Uid, modseq: ModSeq) -> Result<()> {
         let at = self.messages.iter().position(|message| message.uid == uid).ok_or(StorageError::Gone)?;
         self.messages.remove(at);
@@ -387,14 +397,21 @@ impl Mailbox {
         let to = steps.get(limit.max(1).saturating_sub(1)).copied().unwrap_or(self.modseq);
         let told = |modseq: ModSeq| modseq > since && modseq <= to;
         let changed = self.messages.iter().filter(|message| told(message.modseq));
+        let mut removed: UidSet =
+            self.gone.iter().filter(|(_, modseq)| told(*modseq)).map(|(uid, _)| *uid).collect();
+        let (known_from, before) = &self.before;
+        if since < *known_from {
+            let there = self.messages.iter().map(|message| message.uid).collect();
+            removed = removed.union(&before.difference(&there));
+        }
         let mut status = self.status();
         status.highest_modseq = to;
         Changes {
             to,
             status,
             changed: changed.map(|message| message.row(Want::FLAGS)).collect(),
-            vanished: self.gone.iter().filter(|(_, modseq)| told(*modseq)).map(|(uid, _)| *uid).collect(),
-            exact: true,
+            removed,
+            exact: since >= *known_from,
             more: to < self.modseq,
         }
     }

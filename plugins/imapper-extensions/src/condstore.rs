@@ -146,11 +146,7 @@ impl Fetched for Item {
 
 impl FetchModifier for Condstore {
     fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, plan: &mut FetchPlan) -> Result<(), Reject> {
-        let start = *args;
-        let since = modseq(args)?;
-        if plan.changed_since.replace(since).is_some() {
-            return Err(start.malformed("CHANGEDSINCE stands there twice").into());
-        }
+        plan.changed_since = Some(modseq(args)?);
         check(has_modseqs(cx))?;
         // RFC 7162 §3.1.4.1: it "implicitly adds the MODSEQ FETCH message data item".
         if !plan.items.iter().any(|item| item.name() == Item.name()) {
@@ -167,14 +163,12 @@ impl StoreModifier for Condstore {
         args: &mut Args<'_>,
         change: &mut FlagChange,
     ) -> Result<(), Reject> {
-        let start = *args;
-        let since = modseq(args)?;
-        if change.unchanged_since.replace(since).is_some() {
-            return Err(start.malformed("UNCHANGEDSINCE stands there twice").into());
-        }
-        check(has_modseqs(cx))?;
+        change.unchanged_since = Some(modseq(args)?);
+        check(has_modseqs(cx))
+    }
+
+    fn begin(&self, cx: &mut Context<'_>) {
         follow(cx);
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! MOVE (RFC 6851): messages go to another mailbox in one step.
 
 use async_trait::async_trait;
-use imapper_core::command::copy;
+use imapper_core::command::{copy, expunge};
 use imapper_core::registry::slots::Done;
 use imapper_core::registry::{Context, Extension, Flow, InSelected, Outcome, Registry, Row, Run, UidForm};
 use imapper_core::session::{Login, Reject, Reply, Rights, Selected};
@@ -54,7 +54,7 @@ impl InSelected for Move {
         }
         let Some(modseq) = copied.from_modseq else { return Ok(Flow::done()) };
         let gone: UidSet = copied.pairs.iter().map(|(old, _)| *old).collect();
-        let code = cx.done(&Done::Expunged(&gone, modseq)).await?;
+        let code = expunge::removed(cx, selected, &gone, modseq).await?;
         Ok(Flow::Done(Reply { code, ..Reply::completed() }))
     }
 }

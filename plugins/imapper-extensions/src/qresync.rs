@@ -2,6 +2,7 @@
 //! round trip.
 
 use async_trait::async_trait;
+use imapper_core::command::turn::Turn;
 use imapper_core::registry::slots::{
     BeforeFetch, Enabling, FetchModifier, FetchPlan, OnSelect, SelectParameter,
 };
@@ -74,10 +75,12 @@ struct Missed {
 /// removed: it is told so like everybody else, at the end of the command (RFC 7162 §3.2.10).
 async fn missed(cx: &Context<'_>, selected: &Selected, mut since: ModSeq) -> Result<Missed, Reject> {
     let mut missed = Missed { changed: UidSet::new(), vanished: UidSet::new() };
+    let mut turn = Turn::new();
     loop {
+        turn.pause().await;
         let mut changes = cx.storage().changes(&selected.mbox, since, STEP).await?;
         missed.changed = missed.changed.union(&changes.changed.iter().map(|row| row.uid).collect());
-        missed.vanished = missed.vanished.union(&std::mem::take(&mut changes.vanished));
+        missed.vanished = missed.vanished.union(&std::mem::take(&mut changes.removed));
         if !changes.more {
             break;
         }
@@ -215,6 +218,7 @@ impl OnSelect for Known {
             cx.send(&mut vanished(&removed, true)).await?;
         }
         let changed = missed.changed.intersection(&uids);
+        let mut turn = Turn::new();
         for (seq, entry) in selected.view.told().iter_uids(&changed) {
             if entry.modseq > self.modseq {
                 let mut line = Line::numbered(seq.get(), "FETCH (UID ");
@@ -222,6 +226,7 @@ impl OnSelect for Known {
                 line.number(entry.uid.get()).word(" FLAGS ").flags(&entry.flags, recent);
                 line.word(" MODSEQ (").number(entry.modseq.0).word("))");
                 cx.send(&mut line).await?;
+                turn.pause().await;
             }
         }
         Ok(())

@@ -211,6 +211,9 @@ impl Writer {
         }
         folder.insert("uidvalidity".to_owned(), mailbox.uid_validity.get().into());
         folder.insert("uidnext".to_owned(), mailbox.uid_next.get().into());
+        if self.options.modseq {
+            folder.insert("highestmodseq".to_owned(), mailbox.modseq().0.into());
+        }
         let mut messages = Vec::new();
         for (uid, message) in mailbox.messages() {
             if self.options.labels && !self.labelled.insert(message.email_id) {

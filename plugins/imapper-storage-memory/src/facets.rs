@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use imapper_core::storage::{
-    AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Objects, Result,
+    AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Result,
     StorageError,
 };
-use imapper_core::types::{ModSeq, Uid, UidValidity};
+use imapper_core::types::{ModSeq, Uid};
 
 use crate::Memory;
 use crate::account::{Account, State};
@@ -122,13 +122,7 @@ impl Objects for Memory {
 #[async_trait]
 impl Import for Memory {
     /// An INBOX that came into being by itself and is empty gives way, as it can't be deleted before.
-    async fn create(
-        &self,
-        account: &AccountId,
-        name: &str,
-        uid_validity: UidValidity,
-        uid_next: Uid,
-    ) -> Result<MailboxId> {
+    async fn create(&self, account: &AccountId, name: &str, numbers: Numbers) -> Result<MailboxId> {
         let account: Arc<Account> = self.account(account)?;
         let id = self.ids.mailbox();
         {
@@ -137,9 +131,10 @@ impl Import for Memory {
                 state.check_free(name)?;
             }
             state.clear(name);
-            state.use_validity(uid_validity);
-            let mut mailbox = Mailbox::new(id.clone(), name.to_owned(), uid_validity);
-            mailbox.uid_next = uid_next;
+            state.use_validity(numbers.uid_validity);
+            let mut mailbox = Mailbox::new(id.clone(), name.to_owned(), numbers.uid_validity);
+            mailbox.uid_next = numbers.uid_next;
+            mailbox.begin_at(numbers.highest_modseq);
             state.add(mailbox);
         }
         account.tell(Event::Tree);

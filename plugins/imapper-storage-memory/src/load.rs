@@ -125,6 +125,7 @@ impl Template {
         mailbox.admit(messages.iter().map(|(_, message)| &message.flags))?;
         mailbox.load(messages);
         mailbox.uid_next = mailbox.uid_next.max(next);
+        mailbox.begin_at(given.highest_modseq);
         mailbox.new_keywords = given.new_keywords;
         state.add(mailbox);
         Ok(())

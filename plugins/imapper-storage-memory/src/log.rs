@@ -34,6 +34,11 @@ impl Log {
         self.floor
     }
 
+    /// Nothing is known of what happened up to there.
+    pub(crate) const fn begin_at(&mut self, modseq: ModSeq) {
+        self.floor = modseq;
+    }
+
     /// How many UIDs are written down, those that were touched twice counted twice.
     pub(crate) const fn uids(&self) -> u64 {
         self.uids

@@ -12,7 +12,7 @@ use imapper_core::types::{ModSeq, Uid};
 use imapper_core::wire::Line;
 use imapper_storage_memory::Memory;
 use imapper_testkit::layer::{Layer, Layered};
-use imapper_testkit::sessions::{Fault, Plan, Site, Summary, run};
+use imapper_testkit::sessions::{ByUid, Fault, Plan, Site, Summary, run};
 
 use crate::inside::Inside;
 
@@ -43,6 +43,20 @@ async fn hold(plan: Plan) {
 #[tokio::test]
 async fn four_sessions() {
     hold(Plan::new(4)).await;
+}
+
+#[tokio::test]
+async fn one_that_is_told_of_removals_by_uid_beside_one_that_is_not() {
+    let mut plan = Plan::new(2);
+    plan.sessions[1] = Arc::new(ByUid);
+    hold(plan).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn four_sessions_of_both_kinds_truly_at_once() {
+    let mut plan = Plan::new(4);
+    (plan.sessions[1], plan.sessions[3]) = (Arc::new(ByUid), Arc::new(ByUid));
+    hold(plan).await;
 }
 
 #[tokio::test]
@@ -145,9 +159,9 @@ impl Layer for Faulty {
 
     async fn changes(&self, mbox: &Mbox, since: ModSeq, limit: usize) -> Result<Changes> {
         let mut changes = self.memory.changes(mbox, since, limit).await?;
-        let first = changes.vanished.first();
+        let first = changes.removed.first();
         if let Some(first) = first.filter(|_| self.fault == StorageFault::HidesRemoval && self.is_time()) {
-            changes.vanished = changes.vanished.iter().filter(|uid| *uid != first).collect();
+            changes.removed = changes.removed.iter().filter(|uid| *uid != first).collect();
         }
         if self.fault == StorageFault::HidesChange && !changes.changed.is_empty() && self.is_time() {
             changes.changed.pop();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::parameters;
 use crate::registry::slots::{CreateParameter, CreatePlan};
 use crate::registry::{Context, Flow, InAuthenticated, Outcome, Row, Run};
 use crate::session::{Login, Place, Reject, Rights};
@@ -22,10 +23,10 @@ impl InAuthenticated for Create {
     async fn run(&self, cx: &mut Context<'_>, login: &Login, args: &mut Args<'_>) -> Outcome {
         args.sp()?;
         let name = args.mailbox()?;
-        let (plan, parameters) = plan(cx, args)?;
+        let (plan, checks) = plan(cx, args)?;
         args.end()?;
         let place = place_to_make(cx, login, &name)?;
-        for parameter in parameters {
+        for parameter in checks {
             parameter.check(&place, &plan)?;
         }
         match (make(cx, login, &place, plan.special_use).await, plan.refusal) {
@@ -43,24 +44,16 @@ fn plan(
     cx: &mut Context<'_>,
     args: &mut Args<'_>,
 ) -> Result<(CreatePlan, Vec<Arc<dyn CreateParameter>>), Reject> {
-    let (mut plan, mut parameters) = (CreatePlan::default(), Vec::new());
+    let (mut plan, mut checks) = (CreatePlan::default(), Vec::new());
     let shared = Arc::clone(cx.shared);
     if shared.registry.create_parameters.is_empty() || !args.eat(b' ') {
-        return Ok((plan, parameters));
+        return Ok((plan, checks));
     }
-    args.expect(b'(')?;
-    loop {
-        let start = *args;
-        let word = args.word()?;
-        let parameter = shared.registry.create_parameters.get(&word);
-        let parameter = parameter.ok_or_else(|| start.malformed("no such parameter"))?;
-        parameter.parse(cx, args, &mut plan)?;
-        parameters.push(Arc::clone(parameter));
-        if !args.eat(b' ') {
-            args.expect(b')')?;
-            return Ok((plan, parameters));
-        }
-    }
+    parameters::each(args, &shared.registry.create_parameters, |parameter, args| {
+        checks.push(Arc::clone(parameter));
+        parameter.parse(cx, args, &mut plan)
+    })?;
+    Ok((plan, checks))
 }
 
 /// What the name of a new mailbox means. A separator at its end only says that there will be names below it
@@ -92,14 +85,23 @@ pub(super) async fn make(
     let (storage, account, name) = (Arc::clone(cx.storage()), place.account.clone(), place.name.clone());
     let made = cx
         .finish(async move {
+            let mut parents = Vec::new();
             for parent in missing {
                 match storage.tree(&account, TreeOp::Create { name: parent, special_use: Vec::new() }).await {
+                    Ok(made) => parents.extend(made.map(|made| made.id)),
                     // Somebody else was faster.
-                    Ok(_) | Err(StorageError::Exists) => {}
+                    Err(StorageError::Exists) => {}
                     Err(error) => return Err(error),
                 }
             }
-            storage.tree(&account, TreeOp::Create { name, special_use }).await
+            let made = storage.tree(&account, TreeOp::Create { name, special_use }).await;
+            if matches!(made, Err(StorageError::Unsupported)) {
+                // They were made for this one alone.
+                for id in parents.into_iter().rev() {
+                    storage.tree(&account, TreeOp::Delete { id }).await?;
+                }
+            }
+            made
         })
         .await?;
     made.ok_or_else(|| StorageError::backend("a mailbox was made and not told").into())

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::registry::slots::Done;
 use crate::registry::{Context, Flow, InSelected, Outcome, Row, Run};
 use crate::session::{Login, Reject, Reply, Rights, Selected};
-use crate::types::{Code, UidSet};
+use crate::types::{Code, ModSeq, UidSet};
 use crate::wire::Args;
 
 pub(super) fn row() -> Row {
@@ -40,6 +40,21 @@ pub async fn remove(cx: &mut Context<'_>, selected: &Selected, uids: UidSet) -> 
         return Err(Reject::code(Code::NOPERM, "you may not remove messages from this mailbox"));
     }
     let (storage, mbox) = (Arc::clone(cx.storage()), selected.mbox.clone());
-    let (removed, modseq) = cx.finish(async move { storage.expunge(&mbox, &uids, true).await }).await?;
-    cx.done(&Done::Expunged(&removed, modseq)).await
+    let (gone, modseq) = cx.finish(async move { storage.expunge(&mbox, &uids, true).await }).await?;
+    removed(cx, selected, &gone, modseq).await
+}
+
+/// Messages have been removed by the change of that mod-sequence: gives the code for it.
+pub async fn removed(
+    cx: &mut Context<'_>,
+    selected: &Selected,
+    gone: &UidSet,
+    modseq: ModSeq,
+) -> Result<Option<Code>, Reject> {
+    if selected.view.hub().refresh_to(modseq).await.is_err() {
+        // What will not be told now must not count as known (RFC 7162 §3.2).
+        cx.policy.owes_known_up_to = cx.policy.known_up_to.is_some();
+        return Ok(None);
+    }
+    cx.done(&Done::Expunged(gone, modseq)).await
 }

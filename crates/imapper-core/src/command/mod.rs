@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod lsub;
 mod noop;
+mod parameters;
 pub mod parsed;
 mod rename;
 pub mod search;
@@ -24,7 +25,7 @@ mod select;
 pub mod status;
 mod store;
 mod subscribe;
-mod turn;
+pub mod turn;
 mod unsubscribe;
 
 use crate::registry::Registry;

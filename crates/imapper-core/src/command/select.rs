@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::parameters;
 use crate::registry::slots::{Done, OnSelect};
 use crate::registry::{Context, Flow, Found, InAuthenticated, Outcome, Row, Run};
 use crate::session::{Data, Login, Reject, Reply, Rights, Selected, State, View};
@@ -25,7 +26,7 @@ impl InAuthenticated for Select {
 pub(super) async fn open(cx: &mut Context<'_>, login: &Login, args: &mut Args<'_>, examine: bool) -> Outcome {
     args.sp()?;
     let name = args.mailbox()?;
-    let parameters = parameters(cx, args)?;
+    let parameters = given(cx, args)?;
     args.end()?;
     // The mailbox that was open is closed first, whether or not this one can be opened.
     cx.next = Some(State::Authenticated(login.clone()));
@@ -48,24 +49,17 @@ pub(super) async fn open(cx: &mut Context<'_>, login: &Login, args: &mut Args<'_
     Ok(Flow::Done(Reply::code(code)))
 }
 
-fn parameters(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<Vec<Box<dyn OnSelect>>, Reject> {
-    let mut parameters = Vec::new();
+fn given(cx: &mut Context<'_>, args: &mut Args<'_>) -> Result<Vec<Box<dyn OnSelect>>, Reject> {
+    let mut given = Vec::new();
     let shared = std::sync::Arc::clone(cx.shared);
     if shared.registry.select_parameters.is_empty() || !args.eat(b' ') {
-        return Ok(parameters);
+        return Ok(given);
     }
-    args.expect(b'(')?;
-    loop {
-        let start = *args;
-        let word = args.word()?;
-        let parameter = shared.registry.select_parameters.get(&word);
-        let parameter = parameter.ok_or_else(|| start.malformed("no such parameter"))?;
-        parameters.push(parameter.parse(cx, args)?);
-        if !args.eat(b' ') {
-            args.expect(b')')?;
-            return Ok(parameters);
-        }
-    }
+    parameters::each(args, &shared.registry.select_parameters, |parameter, args| {
+        given.push(parameter.parse(cx, args)?);
+        Ok(())
+    })?;
+    Ok(given)
 }
 
 async fn opened(

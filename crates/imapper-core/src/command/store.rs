@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::append::check_flags;
 use super::copy::resolve;
-use crate::registry::slots::{Done, Storing};
+use super::parameters;
+use crate::registry::slots::{Done, StoreModifier, Storing};
 use crate::registry::{Context, Flow, InSelected, Outcome, Row, Run, UidForm, Updates};
 use crate::session::{Login, Reject, Reply, Rights, Selected};
 use crate::storage::{FlagChange, FlagOp, Stored};
@@ -42,9 +43,12 @@ impl InSelected for Store {
         args.sp()?;
         let mut change =
             FlagChange { uids: UidSet::new(), op: FlagOp::Add(Flags::default()), unchanged_since: None };
-        modifiers(cx, args, &mut change)?;
+        let modifiers = modifiers(cx, args, &mut change)?;
         let wish = wish(cx, args)?;
         args.end()?;
+        for modifier in modifiers {
+            modifier.begin(cx);
+        }
         change.uids = resolve(cx, selected, &set)?;
         if selected.read_only {
             return Err(Reject::code(Code::READ_ONLY, "the mailbox is selected read-only"));
@@ -62,22 +66,23 @@ impl InSelected for Store {
     }
 }
 
-fn modifiers(cx: &mut Context<'_>, args: &mut Args<'_>, change: &mut FlagChange) -> Result<(), Reject> {
+fn modifiers(
+    cx: &mut Context<'_>,
+    args: &mut Args<'_>,
+    change: &mut FlagChange,
+) -> Result<Vec<Arc<dyn StoreModifier>>, Reject> {
     let shared = Arc::clone(cx.shared);
     let known = &shared.registry.store_modifiers;
-    if known.is_empty() || !args.eat(b'(') {
-        return Ok(());
+    let mut modifiers = Vec::new();
+    if known.is_empty() || args.peek() != Some(b'(') {
+        return Ok(modifiers);
     }
-    loop {
-        let start = *args;
-        let modifier =
-            known.get(&args.word()?).ok_or_else(|| start.malformed("no such modifier of STORE"))?;
-        modifier.parse(cx, args, change)?;
-        if !args.eat(b' ') {
-            args.expect(b')')?;
-            return Ok(args.sp()?);
-        }
-    }
+    parameters::each(args, known, |modifier, args| {
+        modifiers.push(Arc::clone(modifier));
+        modifier.parse(cx, args, change)
+    })?;
+    args.sp()?;
+    Ok(modifiers)
 }
 
 fn wish(cx: &Context<'_>, args: &mut Args<'_>) -> Result<Wish, Reject> {
@@ -111,7 +116,6 @@ async fn store(
 ) -> Outcome {
     check_flags(cx, change.op.flags())?;
     change.op = allowed(cx, selected, &change.op)?;
-    selected.view.watch_modseqs(cx.policy.known_up_to.is_some());
     let all = change.uids.clone();
     let mut outcome = Steps::default();
     for uids in slices(&all) {
@@ -127,9 +131,10 @@ async fn store(
     let touched = outcome.unchanged.union(&outcome.changed);
     if !silent {
         selected.view.retell(&touched);
-    } else if change.unchanged_since.is_some() {
-        // RFC 7162 §3.1.3: told in spite of .SILENT.
-        selected.view.retell_modseqs(&touched);
+    } else if cx.policy.known_up_to.is_some() && selected.view.hub().has_modseqs() {
+        // RFC 7162 §3.1.3: told in spite of .SILENT; on a condition also what was so already.
+        let of = if change.unchanged_since.is_some() { &touched } else { &outcome.changed };
+        selected.view.retell_modseqs(of);
     }
     // So that the client need not ask why (RFC 7162 §3.1.3).
     selected.view.retell(&outcome.conflict);
@@ -166,6 +171,9 @@ impl Steps {
     fn add(&mut self, selected: &mut Selected, op: &FlagOp, silent: bool, stored: &Stored) {
         if silent {
             selected.view.expect(op, stored);
+        } else {
+            // So that the answer does not hang on whether the storage can be asked once more.
+            selected.view.told_flags(stored);
         }
         self.changed = self.changed.union(&stored.changed.iter().map(|(uid, _)| *uid).collect());
         self.unchanged = self.unchanged.union(&stored.unchanged);
@@ -185,7 +193,10 @@ async fn unaffected(
     let Some(since) = change.unchanged_since.filter(|_| !held_back.is_empty()) else { return Ok(None) };
     let (FlagOp::Add(flags) | FlagOp::Remove(flags)) = &change.op else { return Ok(None) };
     let hub = selected.view.hub();
-    hub.refresh().await?;
+    if hub.refresh().await.is_err() {
+        // What has been changed already has to be told.
+        return Ok(None);
+    }
     // The table may be newer than that, in which case the message is held back again.
     let (modseq, now) = (hub.modseq(), hub.table());
     let of_these = |all: &Flags| all.without(&all.without(flags));

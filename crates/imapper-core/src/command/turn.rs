@@ -9,21 +9,28 @@ use tokio::time::Instant;
 const TURN: Duration = Duration::from_millis(10);
 
 /// Gives way to other sessions now and then.
-pub(super) struct Turn(Instant);
+#[derive(Clone, Copy, Debug)]
+pub struct Turn(Instant);
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Turn {
     /// One that begins now.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Instant::now())
     }
 
     /// Whether it has lasted long enough.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.0.elapsed() >= TURN
     }
 
     /// Lets others have their turn, if this one is over, and begins another one.
-    pub(super) async fn pause(&mut self) {
+    pub async fn pause(&mut self) {
         if self.is_over() {
             tokio::task::yield_now().await;
             self.0 = Instant::now();

@@ -39,7 +39,7 @@ fn of_storage(error: &StorageError, connection: u64, command: &str) -> Answer {
         StorageError::Gone => Answer::no(Code::EXPUNGEISSUED, "some of the messages have been removed"),
         StorageError::Exists => Answer::no(Code::ALREADYEXISTS, "there is one already"),
         StorageError::Denied => Answer::no(Code::NOPERM, "not permitted"),
-        StorageError::OverQuota => Answer::no(Code::OVERQUOTA, "the quota is used up"),
+        StorageError::OverQuota => Answer::no(Code::OVERQUOTA, "the account may hold no more"),
         StorageError::Limit(what) => Answer::no(Code::LIMIT, *what),
         StorageError::Unsupported => Answer::no(Code::CANNOT, "the storage can't do this"),
         StorageError::Busy => Answer::no(Code::INUSE, "somebody else is using it; try again later"),

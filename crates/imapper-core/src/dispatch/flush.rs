@@ -29,7 +29,8 @@ pub(super) async fn flush(
     }
     selected.view.watch_modseqs(policy.known_up_to.is_some());
     let owes = std::mem::take(&mut policy.owes_known_up_to);
-    if !selected.view.is_behind() && !owes {
+    let is_ahead = |selected: &Selected| hub.newest() > selected.view.known_up_to();
+    if !selected.view.is_behind() && !owes && (policy.known_up_to.is_none() || !is_ahead(selected)) {
         return Ok(());
     }
     if let Err(error) = selected.view.claim().await {
@@ -37,11 +38,11 @@ pub(super) async fn flush(
     }
     let was_held = !selected.view.held().is_empty();
     tell(out, policy, selected, removals, uid).await?;
-    // While a removal is held back, the client must not take the mod-sequences that it was told since for a sign
-    // that it knows everything (RFC 7162 §3.2).
+    // While a removal is held back, or a message is newer than what the storage could tell of the others, the
+    // client must not take mod-sequences that it was told for a sign that it knows everything (RFC 7162 §3.2).
     let is_held = !selected.view.held().is_empty();
     if let Some(known_up_to) = policy.known_up_to
-        && (owes || was_held || is_held)
+        && (owes || was_held || is_held || is_ahead(selected))
         && hub.has_modseqs()
     {
         out.untagged("", &mut known_up_to(selected.view.known_up_to())).await?;

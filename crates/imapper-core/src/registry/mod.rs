@@ -108,6 +108,11 @@ impl<T: ?Sized> Words<T> {
         entry.map(|(_, value)| value)
     }
 
+    /// What the words are.
+    pub const fn slot(&self) -> &'static str {
+        self.slot
+    }
+
     /// The words, in the order in which they were given.
     pub fn names(&self) -> &[&'static str] {
         &self.names

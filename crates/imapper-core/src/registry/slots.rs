@@ -167,6 +167,9 @@ pub trait StoreModifier: Send + Sync + 'static {
     /// Reads its value and changes what is stored.
     fn parse(&self, cx: &mut Context<'_>, args: &mut Args<'_>, change: &mut FlagChange)
     -> Result<(), Reject>;
+
+    /// The command is understood, and nothing is stored yet.
+    fn begin(&self, _cx: &mut Context<'_>) {}
 }
 
 // ---------------------------------------------------------------------------------------------- SEARCH

@@ -107,10 +107,12 @@ struct State {
     // How often it was asked from where on messages are unclaimed, and the last answer.
     asked_recent: u64,
     first_recent: Option<Uid>,
-    // How many refreshes have begun, which of them was the last that was right, and how many have failed.
+    // How many refreshes have begun, and which of them was the last that was right, or failed.
     begun: u64,
     done: u64,
-    failures: u64,
+    failed: u64,
+    // The highest mod-sequence of a row. One may be newer than the table as a whole.
+    newest: ModSeq,
 }
 
 /// The keywords of a mailbox, in the order in which they were met.
@@ -133,7 +135,7 @@ struct Pulled {
     to: ModSeq,
     status: Status,
     rows: Vec<Row>,
-    vanished: UidSet,
+    removed: UidSet,
 }
 
 impl Hub {
@@ -173,6 +175,11 @@ impl Hub {
     /// How far the table has come.
     pub fn modseq(&self) -> ModSeq {
         self.state().modseq
+    }
+
+    /// The highest mod-sequence that a message has; may lie above [`Hub::modseq`].
+    pub fn newest(&self) -> ModSeq {
+        self.state().newest
     }
 
     /// RFC 9051 §2.3.1.1. Does not change while the hub lives.
@@ -266,12 +273,12 @@ impl Hub {
     }
 
     async fn refresh_unless(&self, enough: impl Fn(&State) -> bool) -> Result<()> {
-        let (came_at, failures) = {
+        let came_at = {
             let state = self.state();
             if enough(&state) {
                 return Ok(());
             }
-            (state.begun, state.failures)
+            state.begun
         };
         // Never closed; an error would only mean that nobody waits for turns any more.
         let _turn = self.turn.acquire().await.ok();
@@ -280,8 +287,9 @@ impl Hub {
             if state.gone || state.done > came_at || enough(&state) {
                 return Ok(());
             }
-            if state.failures > failures {
-                // Those that wait would wait the longer, one after the other, for the same answer.
+            if state.failed > came_at {
+                // One that began after this was called: those that wait would wait the longer, one after the
+                // other, for the same answer.
                 return Err(StorageError::Unavailable("changes could not be read".into()));
             }
             state.begun += 1;
@@ -290,7 +298,7 @@ impl Hub {
         let pulled = match self.pull(since).await {
             Err(StorageError::NoMailbox) => None,
             Err(error) => {
-                self.state().failures += 1;
+                self.state().failed = number;
                 return Err(error);
             }
             Ok(pulled) => Some(pulled),
@@ -317,7 +325,7 @@ impl Hub {
     async fn pull(&self, mut since: ModSeq) -> Result<Pulled> {
         let mut changes = self.storage.changes(&self.mbox, since, LIMIT).await?;
         let mut rows = std::mem::take(&mut changes.changed);
-        let mut vanished = std::mem::take(&mut changes.vanished);
+        let mut removed = std::mem::take(&mut changes.removed);
         while changes.more {
             if changes.to <= since {
                 return Err(StorageError::Corrupt(format!("changes since {since} do not move on")));
@@ -325,9 +333,9 @@ impl Hub {
             since = changes.to;
             changes = self.storage.changes(&self.mbox, since, LIMIT).await?;
             rows.append(&mut changes.changed);
-            vanished = vanished.union(&changes.vanished);
+            removed = removed.union(&changes.removed);
         }
-        Ok(Pulled { to: changes.to, status: changes.status, rows, vanished })
+        Ok(Pulled { to: changes.to, status: changes.status, rows, removed })
     }
 
     /// Does what a hint asks for.
@@ -379,7 +387,8 @@ impl State {
             first_recent: None,
             begun: 0,
             done: 0,
-            failures: 0,
+            failed: 0,
+            newest: ModSeq::ZERO,
         };
         let has_modseqs = storage.caps().modseq != ModSeqs::None;
         let mut rows = storage.rows(mbox, &UidSet::all(), Want::FLAGS).await?;
@@ -401,7 +410,7 @@ impl State {
         }
         pulled.rows.sort_by_key(|row| row.uid);
         let changed = self.put(pulled.rows, has_modseqs);
-        let removed = self.table.remove(&pulled.vanished) > 0;
+        let removed = self.table.remove(&pulled.removed) > 0;
         self.modseq = pulled.to;
         let above = self.table.last_uid().map_or(Uid::MIN, Uid::next);
         self.uid_next = self.uid_next.max(pulled.status.uid_next).max(above);
@@ -412,6 +421,9 @@ impl State {
         let mut met = false;
         for keyword in rows.iter().flat_map(|row| row.flags.keywords()) {
             met |= self.keywords.add(keyword);
+        }
+        if has_modseqs {
+            self.newest = rows.iter().map(|row| row.modseq).fold(self.newest, ModSeq::max);
         }
         let entries = rows.into_iter().map(|row| Entry {
             uid: row.uid,
@@ -503,7 +515,7 @@ pub(super) mod tests {
 
     pub(in crate::session) struct Truth {
         pub(in crate::session) rows: BTreeMap<Uid, (ModSeq, Flags)>,
-        vanished: Vec<(ModSeq, Uid)>,
+        removed: Vec<(ModSeq, Uid)>,
         uid_validity: UidValidity,
         uid_next: Uid,
         modseq: ModSeq,
@@ -513,6 +525,7 @@ pub(super) mod tests {
         pub(in crate::session) overtake: bool,
         page: usize,
         fail: Option<StorageError>,
+        is_away: bool,
     }
 
     pub(in crate::session) fn mbox() -> Mbox {
@@ -528,7 +541,7 @@ pub(super) mod tests {
             let caps = Caps { modseq, watch: Reach::Process, ..Caps::least() };
             let truth = Truth {
                 rows: BTreeMap::new(),
-                vanished: Vec::new(),
+                removed: Vec::new(),
                 uid_validity: UidValidity::MIN,
                 uid_next: Uid::MIN,
                 modseq: ModSeq::ZERO,
@@ -537,6 +550,7 @@ pub(super) mod tests {
                 overtake: false,
                 page: 2,
                 fail: None,
+                is_away: false,
             };
             let (asked, claims) = (AtomicUsize::new(0), AtomicUsize::new(0));
             let model =
@@ -579,7 +593,7 @@ pub(super) mod tests {
                 let gone: Vec<Uid> = truth.rows.keys().filter(|uid| uids.contains(**uid)).copied().collect();
                 for uid in gone {
                     truth.rows.remove(&uid);
-                    truth.vanished.push((modseq, uid));
+                    truth.removed.push((modseq, uid));
                 }
             });
         }
@@ -587,7 +601,7 @@ pub(super) mod tests {
         /// What a storage must not do.
         pub(in crate::session) fn bring_back(&self, uid: Uid) {
             self.change(|truth, modseq| {
-                truth.vanished.retain(|(_, gone)| *gone != uid);
+                truth.removed.retain(|(_, gone)| *gone != uid);
                 truth.rows.insert(uid, (modseq, Flags::default()));
             });
         }
@@ -701,6 +715,9 @@ pub(super) mod tests {
         async fn changes(&self, mbox: &Mbox, since: ModSeq, limit: usize) -> Result<Changes> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
+            if lock(&self.truth).is_away {
+                return Err(StorageError::Busy);
+            }
             if let Some(error) = lock(&self.truth).fail.take() {
                 return Err(error);
             }
@@ -709,7 +726,7 @@ pub(super) mod tests {
             }
             let truth = lock(&self.truth);
             let rows = truth.rows.iter().map(|(uid, row)| (row.0, *uid, Some(row)));
-            let gone = truth.vanished.iter().map(|(modseq, uid)| (*modseq, *uid, None));
+            let gone = truth.removed.iter().map(|(modseq, uid)| (*modseq, *uid, None));
             let mut news: Vec<_> = rows.chain(gone).filter(|(modseq, ..)| *modseq > since).collect();
             news.sort_by_key(|(modseq, uid, _)| (*modseq, *uid));
             let end = news.get(truth.page).map_or(truth.modseq, |(modseq, ..)| *modseq);
@@ -719,7 +736,7 @@ pub(super) mod tests {
                 to: if truth.page == 0 { since } else { end },
                 status: truth.status(),
                 changed: news.iter().filter_map(|(_, uid, row)| Some(Truth::row(*uid, (*row)?))).collect(),
-                vanished: news.iter().filter(|(_, _, row)| row.is_none()).map(|(_, uid, _)| *uid).collect(),
+                removed: news.iter().filter(|(_, _, row)| row.is_none()).map(|(_, uid, _)| *uid).collect(),
                 exact: true,
                 more,
             })
@@ -925,11 +942,12 @@ pub(super) mod tests {
         let model = Model::new(ModSeqs::Full, 1);
         let hub = open(&Hubs::new(), &model).await.unwrap();
         let before = model.asked.load(Ordering::SeqCst);
-        lock(&model.truth).fail = Some(StorageError::Busy);
+        lock(&model.truth).is_away = true;
         let results = join_all((0..50).map(|_| hub.refresh())).await;
         assert!(results.iter().all(Result::is_err));
-        assert_eq!(model.asked.load(Ordering::SeqCst) - before, 1);
+        assert_eq!(model.asked.load(Ordering::SeqCst) - before, 2);
         // It is over with them: whoever comes then asks anew.
+        lock(&model.truth).is_away = false;
         hub.refresh().await.unwrap();
     }
 

@@ -446,9 +446,13 @@ mod tests {
                     }
                 }
                 let before = table.clone();
+                let mut uids: Vec<u32> = entries.iter().map(|(uid, ..)| *uid).collect();
+                uids.sort_unstable();
+                let is_twice = uids.windows(2).any(|two| two[0] == two[1]);
                 let changed =
                     table.set_all(entries.into_iter().map(|(uid, modseq, bits)| entry(uid, modseq, bits)));
-                assert_eq!(changed, before != *table);
+                // An entry that is put twice may be there and back again.
+                assert!(changed == (before != *table) || is_twice && changed);
             }
             Op::Append(count) => {
                 for _ in 0..count {

@@ -253,16 +253,14 @@ impl View {
     }
 
     /// What STORE .SILENT does to what the client knows (RFC 9051 §6.4.6): it reckons with its own change, and
-    /// is told only what somebody else has changed besides, and where it watches mod-sequences the new one. To
-    /// be followed by [`Hub::refresh_to`].
+    /// is told only what somebody else has changed besides. To be followed by [`Hub::refresh_to`].
     pub fn expect(&mut self, op: &FlagOp, stored: &Stored) {
-        let takes_modseq = self.hub.has_modseqs() && !self.watch_modseqs;
+        let modseq = if self.hub.has_modseqs() { stored.modseq } else { ModSeq::ZERO };
         let changed: UidSet = stored.changed.iter().map(|(uid, _)| *uid).collect();
         let mut entries = Vec::new();
         for (_, entry) in self.told.iter_uids(&changed.union(&stored.unchanged)) {
             let flags = op.apply(&entry.flags);
-            let modseq =
-                if takes_modseq && changed.contains(entry.uid) { stored.modseq } else { entry.modseq };
+            let modseq = if changed.contains(entry.uid) { modseq } else { entry.modseq };
             if flags != entry.flags || modseq != entry.modseq {
                 entries.push(Entry { uid: entry.uid, modseq, flags });
             }
@@ -287,6 +285,15 @@ impl View {
             let modseq = if self.hub.has_modseqs() { entry.modseq } else { ModSeq::ZERO };
             self.told.set_all([Entry { modseq, ..entry }]);
         }
+    }
+
+    /// What STORE without .SILENT has done, and is going to tell.
+    pub fn told_flags(&mut self, stored: &Stored) {
+        let modseq = if self.hub.has_modseqs() { stored.modseq } else { ModSeq::ZERO };
+        let known = stored.changed.iter().filter(|(uid, _)| self.told.find(*uid).is_some());
+        let entries: Vec<Entry> =
+            known.map(|(uid, flags)| Entry { uid: *uid, modseq, flags: flags.clone() }).collect();
+        self.told.set_all(entries);
     }
 
     /// Takes over the flags that these messages have now, without telling: for FETCH, which tells the flags
@@ -775,7 +782,10 @@ mod tests {
                         view.expect(&op, &stored);
                         let changed = stored.changed.iter().map(|(uid, _)| *uid).collect();
                         client.of(&stored.unchanged).for_each(|entry| entry.flags = op.apply(&entry.flags));
-                        client.of(&changed).for_each(|entry| entry.flags = op.apply(&entry.flags));
+                        for entry in client.of(&changed) {
+                            entry.flags = op.apply(&entry.flags);
+                            entry.modseq = stored.modseq;
+                        }
                         client.agree(view);
                     } else {
                         view.retell(&uids);

@@ -74,17 +74,24 @@ pub trait Objects: Send + Sync {
 /// Moving in from another server: UIDVALIDITY and UIDs stay, so that clients download nothing again.
 #[async_trait]
 pub trait Import: Send + Sync {
-    /// Makes a mailbox with the numbers that it had.
-    async fn create(
-        &self,
-        account: &AccountId,
-        name: &str,
-        uid_validity: UidValidity,
-        uid_next: Uid,
-    ) -> Result<MailboxId>;
+    /// Makes a mailbox that goes on from the numbers that it had.
+    async fn create(&self, account: &AccountId, name: &str, numbers: Numbers) -> Result<MailboxId>;
     /// Adds messages with their UIDs, all or none, and raises UIDNEXT above them.
     /// [`Exists`](super::StorageError::Exists) if a UID is taken or was, by a message that is gone.
     async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()>;
+}
+
+/// From where a mailbox goes on that comes from another server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Stays, so that UIDs mean the same messages.
+    pub uid_validity: UidValidity,
+    /// No new message gets a lower UID.
+    pub uid_next: Uid,
+    /// The highest mod-sequence that clients may have seen: all that are given here lie above. What was removed up
+    /// to there is not known, so a client that comes from before then is told of every UID that is not there. 0 if
+    /// the other server kept none.
+    pub highest_modseq: ModSeq,
 }
 
 /// Writing down what is held: for tests of clients, whose mail is a file that they can read.

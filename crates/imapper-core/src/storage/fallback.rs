@@ -9,7 +9,7 @@ use super::{
     AccountId, Changes, Copied, CopyMode, Event, MailboxId, Mbox, ModSeqs, NewMessage, Result, Staged,
     Storage, StorageError, Want,
 };
-use crate::types::{ModSeq, UidSet};
+use crate::types::{ModSeq, Uid, UidSet};
 
 /// How often [`watch_by_polling`] asks.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -62,9 +62,11 @@ pub async fn changes_by_scan<S: Storage + ?Sized>(
     let rows: Vec<_> = storage.rows(mbox, &snapshot.uids, Want::FLAGS).await?.try_concat().await?;
     let there: UidSet = rows.iter().map(|row| row.uid).collect();
     let all = since == ModSeq::ZERO || storage.caps().modseq == ModSeqs::None;
+    let last = Uid::new(snapshot.status.uid_next.get() - 1);
+    let given = last.map_or_else(UidSet::new, |last| UidSet::range(Uid::MIN, last));
     Ok(Changes {
         to: snapshot.status.highest_modseq,
-        vanished: UidSet::all().difference(&there),
+        removed: given.difference(&there),
         changed: rows.into_iter().filter(|row| all || row.modseq > since).collect(),
         exact: false,
         more: false,

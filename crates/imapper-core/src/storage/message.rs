@@ -87,8 +87,8 @@ pub struct Changes {
     /// New and re-flagged messages. A row may be newer than `to`, never older: applying it overwrites.
     pub changed: Vec<Row>,
     /// Removed since; may name more that no longer exist unless `exact`, never one that does.
-    pub vanished: UidSet,
-    /// Whether `vanished` names just those removed since.
+    pub removed: UidSet,
+    /// Whether `removed` names just those removed since.
     pub exact: bool,
     /// The limit was reached: ask again from `to`.
     pub more: bool,

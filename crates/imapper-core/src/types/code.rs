@@ -44,7 +44,7 @@ codes! {
     NONEXISTENT = "NONEXISTENT";
     /// The identity may not do this (RFC 5530 §3).
     NOPERM = "NOPERM";
-    /// The quota is used up (RFC 5530 §3).
+    /// The account may hold no more (RFC 5530 §3).
     OVERQUOTA = "OVERQUOTA";
     /// A message could not be parsed (RFC 9051 §7.1).
     PARSE = "PARSE";

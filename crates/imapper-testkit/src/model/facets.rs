@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use imapper_core::storage::{
-    AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Objects, Quota, QuotaUse,
-    Result, Search, SearchHit, SearchKey, StorageError,
+    AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota,
+    QuotaUse, Result, Search, SearchHit, SearchKey, StorageError,
 };
-use imapper_core::types::{ModSeq, Uid, UidSet, UidValidity};
+use imapper_core::types::{ModSeq, Uid, UidSet};
 
 use super::{Account, Message, Model, World};
 
@@ -129,19 +129,14 @@ impl Objects for Model {
 
 #[async_trait]
 impl Import for Model {
-    async fn create(
-        &self,
-        account: &AccountId,
-        name: &str,
-        uid_validity: UidValidity,
-        uid_next: Uid,
-    ) -> Result<MailboxId> {
+    async fn create(&self, account: &AccountId, name: &str, numbers: Numbers) -> Result<MailboxId> {
         self.change(|world| {
             let mut made = world.new_mailbox(account, name, Vec::new());
-            (made.uid_validity, made.uid_next) = (uid_validity, uid_next);
+            (made.uid_validity, made.uid_next) = (numbers.uid_validity, numbers.uid_next);
+            made.begin_at(numbers.highest_modseq);
             let id = made.info.id.clone();
             let owner = world.account(account);
-            owner.validity = owner.validity.max(uid_validity.get());
+            owner.validity = owner.validity.max(numbers.uid_validity.get());
             // An INBOX that nobody has used yet gives way.
             owner
                 .mailboxes

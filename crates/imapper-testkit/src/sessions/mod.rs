@@ -62,6 +62,38 @@ impl Removals for ByNumber {
     }
 }
 
+/// By VANISHED (RFC 7162 §3.2.10), for which the client asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByUid;
+
+impl Removals for ByUid {
+    fn ask(&self) -> Vec<String> {
+        vec!["ENABLE QRESYNC".into()]
+    }
+
+    fn is_removal(&self, words: &[Value]) -> bool {
+        words.first().and_then(Value::atom) == Some("VANISHED")
+    }
+
+    fn told(&self, words: &[Value], model: &mut Model) -> Result<bool, String> {
+        if !self.is_removal(words) {
+            return Ok(false);
+        }
+        let [_, set] = words else {
+            return Err("VANISHED is told as EARLIER, and nobody asked for that".into());
+        };
+        let set = set.atom().ok_or("VANISHED without UIDs")?;
+        for range in set.split(',') {
+            let (first, last) = range.split_once(':').unwrap_or((range, range));
+            let number = |text: &str| text.parse::<u32>().map_err(|_| format!("VANISHED {set}"));
+            for uid in number(first)?..=number(last)? {
+                model.remove_uid(uid)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
 /// What is tested: a server, and the storage behind it.
 pub struct Site<'a> {
     /// Connects to the server, whose clients may log in without TLS.

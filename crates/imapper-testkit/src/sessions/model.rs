@@ -133,6 +133,41 @@ impl Model {
         Ok(())
     }
 
+    /// Takes out the message of a UID. Where the client does not know which one that is, all that it may be are as
+    /// good as each other, and nothing is certain of those that stay.
+    ///
+    /// # Errors
+    /// If no message can have that UID.
+    pub fn remove_uid(&mut self, uid: u32) -> Result<(), String> {
+        if let Some(index) = self.messages.iter().position(|message| message.uid == Some(uid)) {
+            return self.remove(index + 1);
+        }
+        if self.gone.contains(&uid) {
+            return Err(format!("UID {uid} is told as removed once more"));
+        }
+        let below = self.messages.iter().rposition(|message| message.uid.is_some_and(|known| known < uid));
+        let above = self.messages.iter().position(|message| message.uid.is_some_and(|known| known > uid));
+        let mut from = below.map_or(0, |below| below + 1);
+        let mut to = above.unwrap_or(self.messages.len());
+        match self.uid_next {
+            Some(next) if uid < next => to = to.min(self.at_first),
+            Some(_) => from = from.max(self.at_first),
+            None => {}
+        }
+        if from >= to {
+            return Err(format!("UID {uid} is told as removed, and the client knows of no such message"));
+        }
+        if to - from > 1 {
+            for message in &mut self.messages[from..to] {
+                *message = Message::default();
+            }
+        }
+        self.remove(from + 1)?;
+        self.nameless -= 1;
+        self.gone.insert(uid);
+        Ok(())
+    }
+
     /// `* n FETCH`, during the command of that serial number.
     pub(super) fn fetch(&mut self, number: usize, fetched: &Fetched, serial: u64) -> Result<(), String> {
         self.at(number)?;
@@ -230,6 +265,23 @@ mod tests {
         assert_eq!(model.unknown(), [2, 3]);
         assert_eq!(model.messages[0].flags, Some(Flags::from(["\\seen".to_owned()])));
         assert_eq!(model.messages[0].recent, Some(true));
+    }
+
+    #[test]
+    fn a_removal_by_uid_takes_out_one_that_it_may_be() {
+        let mut model = model();
+        model.exists(5).unwrap();
+        // The second lies between 2 and 7; the last two are not below 9.
+        model.remove_uid(5).unwrap();
+        assert_eq!(model.uids(), [2, 7]);
+        model.fetch(4, &fetched("FLAGS (\\Seen)"), 2).unwrap();
+        model.remove_uid(10).unwrap();
+        assert_eq!((model.messages.len(), &model.messages[2].flags), (3, &None));
+        for uid in [5, 3, 8, 10] {
+            assert!(model.remove_uid(uid).is_err(), "{uid}");
+        }
+        model.remove_uid(7).unwrap();
+        assert_eq!(model.uids(), [2]);
     }
 
     #[test]

@@ -186,7 +186,7 @@ pub(crate) async fn a_message_replaces_another_in_one_step(t: &Trial) -> Outcome
     same!(t.snapshot(&mbox).await?.uids, set([kept, new]), "the UIDs after one message replaced another");
     if t.caps().modseq > ModSeqs::None {
         let changes = t.changes(&mbox, before).await?;
-        ensure!(changes.vanished.contains(old), "changes() does not tell that the replaced message is gone");
+        ensure!(changes.removed.contains(old), "changes() does not tell that the replaced message is gone");
         same!(t.modseq(&mbox).await?, appended.modseq, "the mod-sequence of one step");
     }
     // Once more, after an answer that was lost.

@@ -140,6 +140,7 @@ macro_rules! __storage_cases {
                 search_finds_what_is_true
             }
             importing {
+                imported_mod_sequences_go_on_above_the_old_ones
                 imported_numbers_are_kept
                 imported_messages_are_whole
                 imported_uids_lie_below_uidnext_and_are_new

@@ -51,10 +51,10 @@ impl Follower {
                     row.uid,
                     row.modseq
                 );
-                ensure!(!changes.vanished.contains(row.uid), "{} is told as changed and as gone", row.uid);
+                ensure!(!changes.removed.contains(row.uid), "{} is told as changed and as gone", row.uid);
                 self.held.insert(row.uid, known(t, row));
             }
-            self.held.retain(|uid, _| !changes.vanished.contains(*uid));
+            self.held.retain(|uid, _| !changes.removed.contains(*uid));
             ensure!(
                 changes.to >= self.since || !counts,
                 "changes({}) goes back to {}",
@@ -133,7 +133,7 @@ pub(crate) async fn changes_tells_each_kind_of_change(t: &Trial) -> Outcome {
         nothing.changed.len()
     );
     ensure!(
-        nothing.vanished.intersection(&set([a, b, c])).is_empty(),
+        nothing.removed.intersection(&set([a, b, c])).is_empty(),
         "changes() tells messages as gone that are there"
     );
     same!((nothing.to, nothing.more), (start, false), "where changes() without a change goes on");
@@ -147,13 +147,13 @@ pub(crate) async fn changes_tells_each_kind_of_change(t: &Trial) -> Outcome {
     let changes = t.changes(&mbox, start).await?;
     let told: UidSet = changes.changed.iter().map(|row| row.uid).collect();
     same!(told, set([b, d]), "what is told as changed after one was re-flagged and one is new");
-    ensure!(changes.vanished.contains(c), "the removed message {c} is missing from vanished");
-    ensure!(changes.vanished.intersection(&set([a, b, d])).is_empty(), "vanished names messages that exist");
+    ensure!(changes.removed.contains(c), "the removed message {c} is missing from removed");
+    ensure!(changes.removed.intersection(&set([a, b, d])).is_empty(), "removed names messages that exist");
     let snapshot = t.snapshot(&mbox).await?.status;
     same!(changes.status, snapshot, "Changes::status beside the snapshot's");
     if t.caps().modseq == ModSeqs::Full {
         ensure!(changes.exact, "a storage with ModSeqs::Full does not know what was removed a moment ago");
-        same!(changes.vanished, set([c]), "vanished, which is told to be exact");
+        same!(changes.removed, set([c]), "removed, which is told to be exact");
     }
     // A client may know more than there is, after a restore.
     let ahead = ModSeq(snapshot.highest_modseq.0 + 1000);
@@ -220,8 +220,8 @@ pub(crate) async fn without_mod_sequences_every_message_is_told(t: &Trial) -> Ou
         let changes = t.storage().changes(&mbox, since, 1).await?;
         let told: UidSet = changes.changed.iter().map(|row| row.uid).collect();
         same!(told, set([a, c, d]), "what changes({since}) tells");
-        ensure!(changes.vanished.contains(b), "the removed message {b} is missing from vanished");
-        ensure!(changes.vanished.intersection(&told).is_empty(), "vanished names messages that exist");
+        ensure!(changes.removed.contains(b), "the removed message {b} is missing from removed");
+        ensure!(changes.removed.intersection(&told).is_empty(), "removed names messages that exist");
         // Where the rest goes on could not be said.
         ensure!(!changes.more, "changes() stops half-way");
         same!(changes.status, t.snapshot(&mbox).await?.status, "Changes::status beside the snapshot's");
@@ -264,7 +264,7 @@ pub(crate) async fn a_limit_bounds_an_answer(t: &Trial) -> Outcome {
 }
 
 pub(crate) async fn a_long_log_stays_right(t: &Trial) -> Outcome {
-    t.rule("Changes::vanished may name more that no longer exist unless exact, never one that does (RFC 7162 §3.2.6)");
+    t.rule("Changes::removed may name more that no longer exist unless exact, never one that does (RFC 7162 §3.2.6)");
     t.needs_modseqs(ModSeqs::Changes)?;
     let mbox = t.inbox().await?;
     let kept = t.fill(&mbox, 3).await?;

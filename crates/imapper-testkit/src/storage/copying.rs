@@ -100,10 +100,7 @@ pub(crate) async fn a_move_leaves_nothing_behind(t: &Trial) -> Outcome {
         same!(moved.from_modseq, Some(source.status.highest_modseq), "the source's mod-sequence of a move");
         same!(moved.to_modseq, t.modseq(&to).await?, "the target's mod-sequence of a move");
         let changes = t.changes(&from, before).await?;
-        ensure!(
-            changes.vanished.contains(b),
-            "changes() of the source does not tell that {b} was moved away"
-        );
+        ensure!(changes.removed.contains(b), "changes() of the source does not tell that {b} was moved away");
     }
     Ok(())
 }
@@ -123,7 +120,7 @@ pub(crate) async fn within_one_mailbox_copies_are_messages(t: &Trial) -> Outcome
     same!(t.snapshot(&mbox).await?.uids, set([a, c, d, e, f]), "the UIDs after a move within one mailbox");
     if t.caps().modseq == ModSeqs::Full {
         let changes = t.changes(&mbox, before).await?;
-        ensure!(changes.vanished.contains(b), "changes() does not tell that {b} was moved");
+        ensure!(changes.removed.contains(b), "changes() does not tell that {b} was moved");
         ensure!(changes.changed.iter().any(|row| row.uid == f), "changes() does not tell that {f} is new");
     }
     Ok(())

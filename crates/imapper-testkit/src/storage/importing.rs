@@ -2,13 +2,17 @@
 
 use std::num::NonZeroU32;
 
-use imapper_core::storage::{Mbox, ModSeqs, NewMessage, StorageError};
-use imapper_core::types::{Flags, SystemFlags, Uid};
+use imapper_core::storage::{Mbox, ModSeqs, NewMessage, Numbers, StorageError};
+use imapper_core::types::{Flags, ModSeq, SystemFlags, Uid};
 
 use super::trial::{DATE, Outcome, Trial, ensure, john, optional, refused, same, set};
 
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap_or(Uid::MIN)
+}
+
+fn numbers(uid_validity: NonZeroU32, uid_next: u32) -> Numbers {
+    Numbers { uid_validity, uid_next: uid(uid_next), highest_modseq: ModSeq::ZERO }
 }
 
 pub(crate) async fn imported_numbers_are_kept(t: &Trial) -> Outcome {
@@ -18,7 +22,7 @@ pub(crate) async fn imported_numbers_are_kept(t: &Trial) -> Outcome {
     let validity = NonZeroU32::new(4_000_000_000).unwrap_or(NonZeroU32::MIN);
     let message = async || t.message(b"x", Flags::default()).await;
     for name in ["INBOX", "moved/in"] {
-        let id = import.create(&john(), name, validity, uid(100)).await?;
+        let id = import.create(&john(), name, numbers(validity, 100)).await?;
         let mbox = Mbox { account: john(), id };
         same!(t.find(&john(), name).await?.map(|info| info.id), Some(mbox.id.clone()), "the id of {name}");
         import.put(&mbox, vec![(uid(70), message().await?), (uid(7), message().await?)]).await?;
@@ -35,7 +39,7 @@ pub(crate) async fn imported_numbers_are_kept(t: &Trial) -> Outcome {
         same!(t.snapshot(&mbox).await?.uids, set([uid(7), uid(70)]), "the UIDs after put() was refused");
         let next = t.append(&mbox, b"y").await?;
         ensure!(next >= uid(100), "the first new UID {next} is below the UIDNEXT 100 that was brought");
-        let again = import.create(&john(), name, validity, uid(1)).await;
+        let again = import.create(&john(), name, numbers(validity, 1)).await;
         refused!(again, StorageError::Exists, "create() of a mailbox that is there");
         same!(t.snapshot(&mbox).await?.status.messages, 3, "messages of a mailbox that was to be made again");
     }
@@ -49,7 +53,7 @@ pub(crate) async fn imported_messages_are_whole(t: &Trial) -> Outcome {
     t.rule("Import::put adds messages as append does: flags, dates, bodies; all or none");
     let storage = t.storage();
     let import = optional!(storage.as_import());
-    let id = import.create(&john(), "in", NonZeroU32::MIN, uid(10)).await?;
+    let id = import.create(&john(), "in", numbers(NonZeroU32::MIN, 10)).await?;
     let mbox = Mbox { account: john(), id };
     let message =
         NewMessage::new(t.stage(&john(), b"hello\0\xff").await?, Flags::new(SystemFlags::ALL, []), DATE);
@@ -76,7 +80,7 @@ pub(crate) async fn imported_uids_lie_below_uidnext_and_are_new(t: &Trial) -> Ou
     let storage = t.storage();
     let import = optional!(storage.as_import());
     let message = async || t.message(b"x", Flags::default()).await;
-    let id = import.create(&john(), "in", NonZeroU32::MIN, uid(10)).await?;
+    let id = import.create(&john(), "in", numbers(NonZeroU32::MIN, 10)).await?;
     let mbox = Mbox { account: john(), id };
     // At UIDNEXT, and above it.
     for number in [10, 20] {
@@ -92,5 +96,35 @@ pub(crate) async fn imported_uids_lie_below_uidnext_and_are_new(t: &Trial) -> Ou
         refused!(put, StorageError::Exists, "put() of the UID {number}, whose message is gone");
     }
     same!(t.snapshot(&mbox).await?.uids, set([uid(10)]), "the UIDs after put() was refused");
+    Ok(())
+}
+
+pub(crate) async fn imported_mod_sequences_go_on_above_the_old_ones(t: &Trial) -> Outcome {
+    t.rule(
+        "Numbers::highest_modseq: all that are given lie above it, and what was removed before is not known",
+    );
+    let storage = t.storage();
+    let import = optional!(storage.as_import());
+    if t.caps().modseq < ModSeqs::Changes {
+        return Ok(());
+    }
+    let old = ModSeq(715_194_045_007);
+    let numbers = Numbers { highest_modseq: old, ..numbers(NonZeroU32::MIN, 10) };
+    let id = import.create(&john(), "in", numbers).await?;
+    let mbox = Mbox { account: john(), id };
+    import.put(&mbox, vec![(uid(5), t.message(b"x", Flags::default()).await?)]).await?;
+    let modseq = t.row(&mbox, uid(5)).await?.modseq;
+    ensure!(modseq > old, "an imported message has mod-sequence {modseq}, and clients have seen {old}");
+    let new = t.append(&mbox, b"y").await?;
+    let modseq = t.row(&mbox, new).await?.modseq;
+    ensure!(modseq > old, "a new message has mod-sequence {modseq}, and clients have seen {old}");
+    let removed = t.changes(&mbox, ModSeq(old.0 - 1)).await?.removed;
+    for number in (1..10).filter(|number| *number != 5) {
+        ensure!(
+            removed.contains(uid(number)),
+            "UID {number} may have been removed on the old server, and whoever saw it there is not told"
+        );
+    }
+    ensure!(!removed.contains(uid(5)) && !removed.contains(new), "{removed} names messages that are there");
     Ok(())
 }

@@ -280,8 +280,8 @@ impl Trial {
             let next = self.storage().changes(mbox, all.to, usize::MAX).await?;
             ensure!(next.to > all.to || !next.more, "changes() comes no further than {}", all.to);
             all.changed.extend(next.changed);
-            let vanished = all.vanished.union(&next.vanished);
-            all = Changes { changed: all.changed, vanished, exact: all.exact && next.exact, ..next };
+            let removed = all.removed.union(&next.removed);
+            all = Changes { changed: all.changed, removed, exact: all.exact && next.exact, ..next };
         }
         Ok(all)
     }

@@ -87,6 +87,8 @@ async fn a_storage_without_mod_sequences_says_so_and_refuses_what_needs_them() {
     // What does without them goes on as ever.
     assert_eq!(client.ok("a3 STORE 1 +FLAGS (\\Seen)").await, ["* 1 FETCH (UID 1 FLAGS (\\Seen \\Recent))"]);
     assert_eq!(client.ok("a4 STORE 1 +FLAGS.SILENT (\\Draft)").await, [""; 0]);
+    let seen = client.ok("a5 FETCH 3 BODY[TEXT]").await;
+    assert_eq!(seen, ["* 3 FETCH (BODY[TEXT] {1}", "x UID 3 FLAGS (\\Seen \\Recent))"]);
 }
 
 #[tokio::test]

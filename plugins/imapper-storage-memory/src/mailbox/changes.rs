@@ -31,18 +31,18 @@ impl Mailbox {
             .map(|(uid, message)| message.row(uid, Want::FLAGS))
             .collect();
         let exact = since >= self.removed.floor();
-        let vanished = if exact {
+        let removed = if exact {
             let since = self.removed.after(since).take_while(|(modseq, _)| *modseq <= to);
             since.flat_map(|(_, uids)| uids.ranges()).fold(UidSet::new(), |mut all, (first, last)| {
                 all.insert_range(first, last);
                 all
             })
         } else {
-            self.gone.clone()
+            self.gone.union(&self.before).difference(&self.uids)
         };
         let mut status = self.status();
         status.highest_modseq = to;
-        Changes { to, status, changed, vanished, exact, more: to < self.modseq }
+        Changes { to, status, changed, removed, exact, more: to < self.modseq }
     }
 
     /// Writes the log of changes anew when most of it is stale: a message stands there once for each of its

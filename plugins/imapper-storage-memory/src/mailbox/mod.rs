@@ -65,6 +65,8 @@ pub(crate) struct Mailbox {
     uids: UidSet,
     /// Every UID that a message had here that is no more.
     gone: UidSet,
+    /// UIDs that were given before the mailbox came here, to messages that may have been removed since.
+    before: UidSet,
     unseen: u32,
     deleted: u32,
     size: u64,
@@ -91,6 +93,7 @@ impl Mailbox {
             messages: BTreeMap::new(),
             uids: UidSet::new(),
             gone: UidSet::new(),
+            before: UidSet::new(),
             unseen: 0,
             deleted: 0,
             size: 0,
@@ -242,6 +245,14 @@ impl Mailbox {
             self.place(uid, message);
         }
         self.rewrite_log();
+    }
+
+    /// Goes on from where the mailbox was before it came here: what was removed then is not known.
+    pub(crate) fn begin_at(&mut self, modseq: ModSeq) {
+        self.modseq = self.modseq.max(modseq);
+        self.removed.begin_at(self.modseq);
+        let last = Uid::new(self.uid_next.get() - 1);
+        self.before = last.map_or_else(UidSet::new, |last| UidSet::range(Uid::MIN, last));
     }
 
     fn place(&mut self, uid: Uid, mut message: Message) {

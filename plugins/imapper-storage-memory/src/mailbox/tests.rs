@@ -52,7 +52,7 @@ impl Replica {
                 assert!(row.modseq > self.at);
                 self.rows.insert(row.uid, (row.modseq, row.flags));
             }
-            self.rows.retain(|uid, _| !changes.vanished.contains(*uid));
+            self.rows.retain(|uid, _| !changes.removed.contains(*uid));
             assert!(changes.to >= self.at && (!changes.more || changes.to > self.at));
             self.at = changes.to;
             if !changes.more {
@@ -196,9 +196,9 @@ fn the_log_of_removals_does_not_grow_without_end() {
         mailbox.remove(&UidSet::range(uid(n), uid(n)), false, next);
     }
     let old = mailbox.changes(ModSeq(2), 10);
-    assert!(!old.exact && old.vanished.len() == u64::from(count));
+    assert!(!old.exact && old.removed.len() == u64::from(count));
     let new = mailbox.changes(ModSeq(mailbox.modseq().0 - 5), 10);
-    assert!(new.exact && new.vanished.len() == 5);
+    assert!(new.exact && new.removed.len() == 5);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::program::{Ended, Folder, Running};
 
 mod curl;
+mod imapflow;
 mod imaplib;
 mod log;
 mod mbsync;
@@ -87,11 +88,18 @@ impl Site {
         command
     }
 
-    /// A Python script of ours, by its path from here, with what it needs to know in its environment.
+    /// A Python script of ours, by its path from here.
     fn python(&self, script: &str) -> Command {
+        let mut command = self.script("python3", script);
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
+        command
+    }
+
+    /// A script of ours, by its path from here, with what it needs to know in its environment.
+    fn script(&self, language: &str, script: &str) -> Command {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients").join(script);
-        let mut command = self.program("python3");
-        command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
+        let mut command = self.program(language);
+        command.arg(path);
         command
             .env("SITE_USER", USER)
             .env("SITE_PASSWORD", PASSWORD)

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::items::MACROS;
+use crate::command::parameters;
 use crate::registry::slots::{FetchPlan, Fetched};
 use crate::registry::{Context, Registry};
 use crate::session::{Reject, Selected};
-use crate::types::Uid;
+use crate::types::{Uid, UidSet};
 use crate::wire::Args;
 use crate::wire::args::is_atom_char;
 
@@ -21,8 +22,10 @@ pub(super) fn parse(
     let mut plan = FetchPlan::default();
     if cx.uid {
         plan.uids = selected.view.resolve_uids(&set);
-        // `*` may be meant for a message that is gone already.
-        plan.named = set.resolve(Uid::new(selected.view.hub().uid_next().get() - 1));
+        // `*` may be meant for a message that is gone already; above it there never was one.
+        let last = Uid::new(selected.view.hub().uid_next().get() - 1);
+        let given = last.map_or_else(UidSet::new, |last| UidSet::range(Uid::MIN, last));
+        plan.named = set.resolve(last).intersection(&given);
     } else {
         plan.uids = selected.view.resolve_seqs(&set).map_err(|bad| Reject::bad(bad.to_string()))?;
     }
@@ -83,19 +86,7 @@ fn modifiers(
     args: &mut Args<'_>,
     plan: &mut FetchPlan,
 ) -> Result<(), Reject> {
-    args.expect(b'(')?;
-    loop {
-        let start = *args;
-        let Some(modifier) = registry.fetch_modifiers.get(&args.word()?) else {
-            return Err(start.malformed("there is no such modifier of FETCH").into());
-        };
-        modifier.parse(cx, args, plan)?;
-        if !args.eat(b' ') {
-            break;
-        }
-    }
-    args.expect(b')')?;
-    Ok(())
+    parameters::each(args, &registry.fetch_modifiers, |modifier, args| modifier.parse(cx, args, plan))
 }
 
 #[cfg(test)]

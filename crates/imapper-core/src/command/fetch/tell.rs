@@ -46,6 +46,10 @@ pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan:
         Some(modseq) => hub.refresh_to(modseq).await,
         None => Ok(()),
     };
+    if refreshed.is_err() {
+        // Mod-sequences have been told beyond what the client knows of.
+        cx.policy.owes_known_up_to = cx.policy.known_up_to.is_some();
+    }
     if let Err(error) = told {
         if teller.response.tells_flags() {
             // Not all that was caught up with has been told.
@@ -181,13 +185,16 @@ impl<'p> Teller<'p> {
         rows: &[Row],
     ) -> Result<(), Reject> {
         let seen = self.set_seen(cx, selected, rows).await;
+        let has_modseqs = selected.view.hub().has_modseqs();
         self.prepare(cx, selected, rows).await?;
         for row in rows {
             let Ok(at) = batch.binary_search_by_key(&row.uid, |(_, entry)| entry.uid) else { continue };
             let Some(&(seq, entry)) = batch.get(at) else { continue };
             let flags = seen.changed.binary_search_by_key(&row.uid, |(uid, _)| *uid);
             let flags = flags.ok().and_then(|at| seen.changed.get(at)).map(|(_, flags)| flags);
-            let mut message = Fetching::new(seq, row.uid, &entry.flags, false, row.modseq);
+            // Whatever the storage counts where it keeps no mod-sequences is none.
+            let told = |modseq| if has_modseqs { modseq } else { ModSeq::ZERO };
+            let mut message = Fetching::new(seq, row.uid, &entry.flags, false, told(row.modseq));
             message.recent = self.shows_recent && selected.view.is_recent(row.uid);
             message.row = Some(row);
             if self.response.tells_flags() {
@@ -197,7 +204,7 @@ impl<'p> Teller<'p> {
                 self.message(cx, selected, &message, false).await?;
                 continue;
             };
-            (message.flags, message.modseq) = (flags, seen.modseq);
+            (message.flags, message.modseq) = (flags, told(seen.modseq));
             self.message(cx, selected, &message, true).await?;
             selected.view.told_flags_included(Entry {
                 uid: row.uid,

@@ -203,6 +203,9 @@ impl Client {
         common: &mut Common,
     ) -> Result<(), String> {
         if word == "EXPUNGE" {
+            if !self.removals.ask().is_empty() {
+                return Err("a removal is told by number to who has asked for another way".into());
+            }
             self.check_removal_allowed()?;
         }
         let serial = self.serial;

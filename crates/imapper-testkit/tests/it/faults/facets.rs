@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use imapper_core::storage::{
-    AccountId, Attribute, Attributes, Import, MailboxId, Mbox, NewMessage, Objects, Quota, QuotaUse, Result,
-    Search, SearchHit, SearchKey, StorageError,
+    AccountId, Attribute, Attributes, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota, QuotaUse,
+    Result, Search, SearchHit, SearchKey, StorageError,
 };
-use imapper_core::types::{ModSeq, Uid, UidSet, UidValidity};
+use imapper_core::types::{ModSeq, Uid, UidSet};
 
 use super::storage::{Fault, Faulty};
 
@@ -69,14 +69,11 @@ impl Objects for Faulty {
 
 #[async_trait]
 impl Import for Faulty {
-    async fn create(
-        &self,
-        account: &AccountId,
-        name: &str,
-        uid_validity: UidValidity,
-        uid_next: Uid,
-    ) -> Result<MailboxId> {
-        Import::create(&*self.model, account, name, uid_validity, uid_next).await
+    async fn create(&self, account: &AccountId, name: &str, mut numbers: Numbers) -> Result<MailboxId> {
+        if self.fault == Fault::ModSeqBegunAnew {
+            numbers.highest_modseq = ModSeq::ZERO;
+        }
+        Import::create(&*self.model, account, name, numbers).await
     }
 
     async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()> {

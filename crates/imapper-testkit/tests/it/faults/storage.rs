@@ -43,6 +43,7 @@ pub(super) enum Fault {
     PlacesOfOthers,
     UidNextStays,
     GoneUidImported,
+    ModSeqBegunAnew,
     SearchLies,
     SearchLoses,
 }

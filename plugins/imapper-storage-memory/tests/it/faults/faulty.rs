@@ -341,7 +341,7 @@ impl Layer for Faulty {
         changes.changed = changes.changed.into_iter().map(|row| self.row(&mbox.id, row)).collect();
         match self.fault {
             Fault::RowOlder => changes.changed.iter_mut().for_each(|row| row.modseq = since),
-            Fault::VanishedMissing => changes.vanished = UidSet::new(),
+            Fault::VanishedMissing => changes.removed = UidSet::new(),
             Fault::ChangesCutOff => changes.more = false,
             _ => {}
         }

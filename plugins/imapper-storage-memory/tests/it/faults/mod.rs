@@ -45,7 +45,7 @@ faults! {
     a_row_that_is_older_than_told: RowOlder, "changing::followers_from_any_point_end_at_the_snapshot", "older";
     a_copy_that_is_half_done: CopyHalfDone, "copying::a_copy_that_fails_half_way_did_nothing", "half was copied";
     an_append_that_is_half_done: AppendHalfDone, "appending::all_are_appended_or_none", "after an append that failed";
-    removals_that_are_not_told: VanishedMissing, "changing::changes_tells_each_kind_of_change", "missing from vanished";
+    removals_that_are_not_told: VanishedMissing, "changing::changes_tells_each_kind_of_change", "missing from removed";
     changes_that_are_cut_off: ChangesCutOff, "changing::followers_from_any_point_end_at_the_snapshot", "beside";
     a_snapshot_that_is_stale: SnapshotStale, "removing::only_what_is_asked_for_is_removed", "the UIDs after an expunge";
     a_token_with_two_uids: TokenTwice, "appending::the_same_token_gives_the_same_uid", "the same token";

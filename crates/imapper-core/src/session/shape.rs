@@ -61,3 +61,43 @@ impl Shapers {
         self.shapers.iter_mut().try_for_each(|shaper| shaper.gone(octets))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets so many octets out at once, and fails when none are left.
+    struct UpTo(usize, usize);
+
+    impl Shape for UpTo {
+        fn connection(&self, _connection: u64) -> Box<dyn Shaper> {
+            Box::new(Self(self.0, self.1))
+        }
+    }
+
+    #[async_trait]
+    impl Shaper for UpTo {
+        async fn next(&mut self, _ready: usize, is_first: bool) -> io::Result<usize> {
+            Ok(if is_first { 0 } else { self.0 })
+        }
+
+        fn gone(&mut self, octets: usize) -> io::Result<()> {
+            self.1 = self.1.checked_sub(octets).ok_or(io::ErrorKind::ConnectionReset)?;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_least_that_one_lets_out_goes_and_at_least_an_octet() {
+        let shapes: [Arc<dyn Shape>; 2] = [Arc::new(UpTo(7, 10)), Arc::new(UpTo(5, 20))];
+        let mut shapers = Shapers::new(&shapes, 1);
+        assert_eq!(shapers.next(9).await.unwrap(), 1);
+        assert_eq!(shapers.next(9).await.unwrap(), 5);
+        assert_eq!(shapers.next(3).await.unwrap(), 3);
+        shapers.pause();
+        assert_eq!(shapers.next(9).await.unwrap(), 1);
+        assert!(shapers.gone(10).is_ok() && shapers.gone(1).is_err());
+        let mut none = Shapers::new(&[], 1);
+        assert!(none.is_empty() && none.next(9).await.unwrap() == 9);
+    }
+}

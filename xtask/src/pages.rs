@@ -10,6 +10,11 @@ pub struct Plugins;
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
+/// `docs/clients/faults.md`
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/clients/faults.md")]
+pub struct Faults;
+
 /// `docs/clients/test-server.md`
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/clients/test-server.md")]

@@ -53,6 +53,8 @@ struct Entry {
     requires: Vec<&'static str>,
     excludes: Vec<&'static str>,
     standard: bool,
+    /// Whether it is on whatever the configuration says.
+    always: bool,
     make: ExtensionFactory,
 }
 
@@ -107,10 +109,25 @@ impl Builtin {
         self.entry(&[], true, Box::new(move |_| Box::new(make())))
     }
 
+    /// Adds a protocol extension that is on whatever the configuration says, in the place of one of its name.
+    #[cfg(all(feature = "memory", feature = "static"))]
+    pub(crate) fn always<E: Extension + 'static>(
+        mut self,
+        make: impl Fn() -> E + Send + Sync + 'static,
+    ) -> Self {
+        let name = make().name();
+        self.extensions.retain(|entry| entry.name != name);
+        self = self.entry(&[], false, Box::new(move |_| Box::new(make())));
+        if let Some(entry) = self.extensions.last_mut() {
+            entry.always = true;
+        }
+        self
+    }
+
     fn entry(mut self, aliases: &'static [&'static str], standard: bool, make: ExtensionFactory) -> Self {
         let made = make(&imapper_extensions::Options::default());
         let (name, requires, excludes) = (made.name(), made.requires().to_vec(), made.excludes().to_vec());
-        self.extensions.push(Entry { name, aliases, requires, excludes, standard, make });
+        self.extensions.push(Entry { name, aliases, requires, excludes, standard, always: false, make });
         self
     }
 
@@ -122,13 +139,15 @@ impl Builtin {
         self.extensions.iter().map(known).collect()
     }
 
-    /// Makes the extensions at those places of the list.
+    /// Makes the extensions at those places of the list, and those that are always on.
     pub(crate) fn make_extensions(
         &self,
         on: &[usize],
         options: &imapper_extensions::Options,
     ) -> Vec<Box<dyn Extension>> {
-        on.iter().filter_map(|at| self.extensions.get(*at)).map(|entry| (entry.make)(options)).collect()
+        let all = self.extensions.iter().enumerate();
+        let chosen = all.filter(|(at, entry)| entry.always || on.contains(at));
+        chosen.map(|(_, entry)| (entry.make)(options)).collect()
     }
 
     /// The names of the storages.

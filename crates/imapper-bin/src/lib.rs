@@ -20,6 +20,7 @@ mod users;
 
 pub use builtin::{Builtin, OpenedStorage, builtin};
 pub use error::Failure;
+pub use imapper_extensions::{FaultError, Faults};
 pub use plugin::{PluginConfig, PluginError};
 pub use run::run;
 pub use server::{Configuration, Server};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use imapper_core::Address;
+use imapper_extensions::Faults;
 use serde_json::{Map, Value, json};
 
 use crate::builtin::{Builtin, builtin};
@@ -14,6 +15,7 @@ use crate::server::{Configuration, Server};
 pub struct TestServer {
     server: Server,
     address: SocketAddr,
+    faults: Faults,
 }
 
 /// What a [`TestServer`] is made of. What is not said is: an empty INBOX, every standard extension, and the user
@@ -55,8 +57,15 @@ impl TestServer {
         self.server.core()
     }
 
+    /// What of it fails, to be set while it runs. Nothing does at first.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
     /// Lets clients finish what they do, and stops.
     pub async fn stop(self) {
+        // Nobody waits for an answer that is late on purpose.
+        self.faults.clear();
         self.server.stop().await;
     }
 }
@@ -129,13 +138,16 @@ impl TestServerBuilder {
             "protocol": protocol,
             "limits": self.limits,
         });
-        let server = Server::start(self.builtin, Configuration::from_json(configuration.to_string())).await?;
+        let faults = Faults::default();
+        let at_hand = faults.clone();
+        let builtin = self.builtin.always(move || at_hand.clone());
+        let server = Server::start(builtin, Configuration::from_json(configuration.to_string())).await?;
         let address = server.addresses().find_map(|address| match address {
             Address::Tcp(address) => Some(*address),
             Address::Unix(_) => None,
         });
         let address = address.ok_or_else(|| Failure::Running("the server listens nowhere".to_owned()))?;
-        Ok(TestServer { server, address })
+        Ok(TestServer { server, address, faults })
     }
 }
 

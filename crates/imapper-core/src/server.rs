@@ -252,6 +252,7 @@ impl Server {
             id,
             &parts.shared.limits,
         );
+        out.shape(&parts.shared.registry.shapes);
         let ticket = match ticket {
             Ok(ticket) => ticket,
             Err(refused) => {

@@ -10,7 +10,8 @@ use imapper_core::users::{AuthError, ConnectionInfo, Manage, SecretString};
 use imapper_core::wire::{Args, Line, Malformed};
 use serde_json::{Map, Value, json};
 
-use crate::ClientId;
+use crate::x_faults::Fault;
+use crate::{ClientId, Faults};
 
 pub(crate) const WORDS: &[&str] = &["XTOYBIRD", "XJSONDUMP"];
 
@@ -54,12 +55,13 @@ enum Wish {
     UserAdd(String, SecretString),
     UserDel(String),
     Shutdown,
+    Fault(Faults, Fault),
 }
 
 #[async_trait]
 impl InAnyState for XToyBird {
     async fn run(&self, cx: &mut Context<'_>, state: &mut State, args: &mut Args<'_>) -> Outcome {
-        let wish = parse(args)?;
+        let wish = parse(args, cx.shared.registry.kept())?;
         // RFC 4505's anonymous user is nobody in particular.
         let is_somebody = state.login().is_some_and(|login| !login.identity.anonymous);
         if let Some(why) = self.refusal(cx.connection, is_somebody) {
@@ -101,12 +103,14 @@ impl InAnyState for XToyBird {
                 tracing::info!(connection = cx.connection.id, "told to stop when the last client has left");
                 cx.shared.door.close();
             }
+            Wish::Fault(faults, fault) => faults.set(cx, fault)?,
         }
         Ok(Flow::done())
     }
 }
 
-fn parse(args: &mut Args<'_>) -> Result<Wish, Malformed> {
+/// `faults` are there where X-FAULTS is on.
+fn parse(args: &mut Args<'_>, faults: Option<&Faults>) -> Result<Wish, Malformed> {
     args.sp()?;
     let start = *args;
     let wish = match args.word()?.as_str() {
@@ -119,6 +123,7 @@ fn parse(args: &mut Args<'_>) -> Result<Wish, Malformed> {
         }
         "USERDEL" => Wish::UserDel(text(args)?),
         "SHUTDOWN" => Wish::Shutdown,
+        "FAULT" if let Some(faults) = faults => Wish::Fault(faults.clone(), Fault::parse(args)?),
         _ => return Err(start.malformed("XTOYBIRD can't do that")),
     };
     args.end()?;
@@ -222,7 +227,7 @@ mod tests {
 
     #[test]
     fn words_in_any_case_and_strings_of_any_form() {
-        let read = |text: &str| parse(&mut Args::new(text.as_bytes(), 0));
+        let read = |text: &str| parse(&mut Args::new(text.as_bytes(), 0), None);
         for text in [
             " SERVER",
             " connection",
@@ -248,10 +253,11 @@ mod tests {
             " USERDEL jill ab",
             " USERDEL {1}\r\n\u{80}",
             "  SERVER",
+            " FAULT CLEAR",
         ] {
             assert!(read(text).is_err(), "{text:?}");
         }
-        assert!(parse(&mut Args::new(b" USERDEL {1}\r\n\xff", 0)).is_err());
+        assert!(parse(&mut Args::new(b" USERDEL {1}\r\n\xff", 0), None).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod client;
 mod clients;
 mod command_line;
 mod embedding;
+mod faults;
 mod inside;
 mod large;
 mod lessons;

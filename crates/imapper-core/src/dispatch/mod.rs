@@ -243,6 +243,9 @@ impl Session {
             next: None,
             removed: None,
         };
+        for before in &self.shared.registry.before {
+            before.check(&cx)?;
+        }
         let outcome = match (&row.run, &mut self.state) {
             (Run::Any(run), _) => run.run(&mut cx, &mut args).await,
             (Run::AnyState(run), state) => run.run(&mut cx, state, &mut args).await,

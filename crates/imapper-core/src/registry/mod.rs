@@ -16,11 +16,12 @@ pub use handler::{
     Reader, Row, Run, UidForm, Updates, Upgrade, Waiting, Wrap, Writer,
 };
 
-use crate::session::{Access, Filter, Policy};
+use crate::session::{Access, Data, Filter, Policy, Shape};
 use crate::users::{ConnectionInfo, Mechanism};
 use slots::{
-    CreateParameter, Enabling, FetchItem, FetchModifier, ListAttribute, ListReturn, ListSelection, OnDone,
-    SearchKey, SearchReturn, SelectParameter, StatusItem, StorageLayer, StoreItem, StoreModifier,
+    BeforeCommand, CreateParameter, Enabling, FetchItem, FetchModifier, ListAttribute, ListReturn,
+    ListSelection, OnDone, SearchKey, SearchReturn, SelectParameter, StatusItem, StorageLayer, StoreItem,
+    StoreModifier,
 };
 
 /// An extension of the protocol: fills slots, and leaves no trace where it is not installed.
@@ -135,7 +136,9 @@ pub struct Registry {
     wraps: Vec<(&'static str, &'static str, Wrapping)>,
     // Who lets which command come with UID.
     uid_forms: Vec<(&'static str, &'static str)>,
+    pub(crate) before: Vec<Arc<dyn BeforeCommand>>,
     pub(crate) filters: Vec<Arc<dyn Filter>>,
+    pub(crate) shapes: Vec<Arc<dyn Shape>>,
     pub(crate) enables: Words<dyn Enabling>,
     pub(crate) fetch_items: Words<dyn FetchItem>,
     pub(crate) fetch_modifiers: Words<dyn FetchModifier>,
@@ -156,6 +159,7 @@ pub struct Registry {
     policies: Vec<fn(&mut Policy)>,
     holds_plaintext: Option<fn(&ConnectionInfo) -> bool>,
     takes_initial_response: bool,
+    kept: Data,
 }
 
 impl Registry {
@@ -169,7 +173,9 @@ impl Registry {
             commands: HashMap::new(),
             wraps: Vec::new(),
             uid_forms: Vec::new(),
+            before: Vec::new(),
             filters: Vec::new(),
+            shapes: Vec::new(),
             enables: Words::new("word to turn on"),
             fetch_items: Words::new("FETCH item"),
             fetch_modifiers: Words::new("FETCH modifier"),
@@ -190,6 +196,7 @@ impl Registry {
             policies: Vec::new(),
             holds_plaintext: None,
             takes_initial_response: false,
+            kept: Data::default(),
         };
         base(&mut registry);
         registry
@@ -305,9 +312,19 @@ impl Registry {
         self.uid_forms.push((self.owner, command));
     }
 
+    /// Is asked before each command is run.
+    pub fn before_command(&mut self, before: impl BeforeCommand) {
+        self.before.push(Arc::new(before));
+    }
+
     /// Sees each response before it is written.
     pub fn filter(&mut self, filter: impl Filter) {
         self.filters.push(Arc::new(filter));
+    }
+
+    /// Shapes what leaves for the clients.
+    pub fn shape(&mut self, shape: impl Shape) {
+        self.shapes.push(Arc::new(shape));
     }
 
     /// A word of ENABLE.
@@ -410,6 +427,16 @@ impl Registry {
     /// Lets AUTHENTICATE take an initial response (RFC 4959).
     pub fn take_initial_response(&mut self) {
         self.takes_initial_response = true;
+    }
+
+    /// Keeps something for other extensions: at most one value of each type, in the place of an older one.
+    pub fn keep<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.kept.insert(value);
+    }
+
+    /// What an extension keeps for others; `None` where that extension is off.
+    pub fn kept<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.kept.get()
     }
 
     /// The names of the extensions that are on.

@@ -460,6 +460,12 @@ pub trait Enabling: Send + Sync + 'static {
     fn enable(&self, cx: &mut Context<'_>) -> bool;
 }
 
+/// Is asked before a command is run. What the command holds has been read; a literal that goes by has not.
+pub trait BeforeCommand: Send + Sync + 'static {
+    /// Why it is not run, whatever it is and in whatever state.
+    fn check(&self, cx: &Context<'_>) -> Result<(), Reject>;
+}
+
 /// A storage around the storage: limits, metrics, faults.
 pub trait StorageLayer: Send + Sync + 'static {
     /// Puts it around.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use super::shape::{Shape, Shapers};
 use crate::limits::Limits;
 use crate::storage::{ByteStream, Storage};
 use crate::types::Code;
@@ -51,6 +52,7 @@ pub struct Output {
     buffer: Vec<u8>,
     storage: Arc<dyn Storage>,
     filters: Arc<[Arc<dyn Filter>]>,
+    shapers: Shapers,
     traffic: Option<Traffic>,
     connection: u64,
     write_at: usize,
@@ -72,11 +74,17 @@ impl Output {
             buffer: Vec::new(),
             storage,
             filters,
+            shapers: Shapers::new(&[], connection),
             traffic,
             connection,
             write_at: limits.unread_output.min(WRITE_AT),
             timeout: limits.unread_output_timeout,
         }
+    }
+
+    /// Shapes what is written from now on.
+    pub fn shape(&mut self, shapes: &[Arc<dyn Shape>]) {
+        self.shapers = Shapers::new(shapes, self.connection);
     }
 
     /// Takes the writer out, to put another transport around it. What waits must have been flushed.
@@ -155,7 +163,7 @@ impl Output {
         }
         self.buffer.extend_from_slice(line.text().get(from..).unwrap_or_default());
         self.buffer.extend_from_slice(b"\r\n");
-        if self.buffer.len() >= self.write_at { self.flush().await } else { Ok(()) }
+        if self.buffer.len() >= self.write_at { self.empty().await } else { Ok(()) }
     }
 
     /// The literal's size has been told, so just as many octets must follow: if the storage has others, only
@@ -180,15 +188,21 @@ impl Output {
             if self.buffer.len() + chunk.len() < self.write_at {
                 self.buffer.extend_from_slice(&chunk);
             } else {
-                self.flush().await?;
+                self.empty().await?;
                 self.write(&chunk).await?;
             }
         }
         if left > 0 { Err(broken(&"it is shorter than its size")) } else { Ok(()) }
     }
 
-    /// Writes what is waiting.
+    /// Writes what is waiting, before the client is waited for.
     pub async fn flush(&mut self) -> io::Result<()> {
+        let written = self.empty().await;
+        self.shapers.pause();
+        written
+    }
+
+    async fn empty(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -197,6 +211,11 @@ impl Output {
         self.buffer = buffer;
         self.buffer.clear();
         written?;
+        self.push().await
+    }
+
+    /// Has the transport keep nothing back.
+    async fn push(&mut self) -> io::Result<()> {
         let Some(writer) = &mut self.writer else { return Err(gone()) };
         tokio::time::timeout(self.timeout, writer.flush()).await.map_err(|_| stuck())?
     }
@@ -217,17 +236,32 @@ impl Output {
     }
 
     async fn write(&mut self, mut octets: &[u8]) -> io::Result<()> {
-        let Some(writer) = &mut self.writer else { return Err(gone()) };
         // The time-out is for a client that reads nothing, not for a slow one.
         while !octets.is_empty() {
+            let next = self.shapers.next(octets.len()).await;
+            let next = octets.get(..self.or_lose(next)?).unwrap_or(octets);
+            let Some(writer) = &mut self.writer else { return Err(gone()) };
             let written =
-                tokio::time::timeout(self.timeout, writer.write(octets)).await.map_err(|_| stuck())??;
+                tokio::time::timeout(self.timeout, writer.write(next)).await.map_err(|_| stuck())??;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             octets = octets.get(written..).unwrap_or_default();
+            if !self.shapers.is_empty() {
+                self.push().await?;
+                let gone = self.shapers.gone(written);
+                self.or_lose(gone)?;
+            }
         }
         Ok(())
+    }
+
+    /// What the shapers say. Without its writer, the connection can't even say that it ends.
+    fn or_lose<T>(&mut self, said: io::Result<T>) -> io::Result<T> {
+        if said.is_err() {
+            self.writer = None;
+        }
+        said
     }
 
     /// Shows a line of the traffic, where that is asked for.

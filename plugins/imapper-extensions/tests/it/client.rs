@@ -10,7 +10,10 @@ use imapper_extensions::{Options, find};
 use imapper_storage_memory::{Fixture, Memory};
 use imapper_users_static::Static;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+    DuplexStream,
+};
 
 /// Whoever waits that long for a line has lost it.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -120,6 +123,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn has_ended(&mut self) -> bool {
         let more = tokio::time::timeout(TIME_LIMIT, self.stream.fill_buf()).await.expect("nothing came");
         more.unwrap().is_empty()
+    }
+
+    /// All that still comes, up to an error.
+    pub(crate) async fn rest(&mut self, rest: &mut Vec<u8>) -> std::io::Result<usize> {
+        self.stream.read_to_end(rest).await
     }
 
     /// Sends a command; gives all lines up to the tagged one, a continuation request or the end.

@@ -67,6 +67,9 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("UIDPLUS", Selected, "x COPY 1 INBOX", "x OK [COPYUID ", "x OK "),
     ("UIDPLUS", Selected, "x APPEND INBOX {1+}\r\nx", "x OK [APPENDUID ", "x OK "),
     ("UNSELECT", Selected, "x UNSELECT", "x OK", "x BAD"),
+    ("X-FAULTS", NotAuthenticated, "x XTOYBIRD FAULT CLEAR", "x OK", "x BAD"),
+    ("X-FAULTS", NotAuthenticated, "x XTOYBIRD SERVER", "    \"X-FAULTS\"", "x OK"),
+    ("X-FAULTS", Remote, "x XTOYBIRD FAULT CLEAR", "x NO [NOPERM]", "x BAD"),
     ("XTOYBIRD", NotAuthenticated, "x XTOYBIRD SERVER", "* XTOYBIRD [XJSONDUMP] {", "x BAD"),
     ("XTOYBIRD", Selected, "x XTOYBIRD STORAGE", "* XTOYBIRD [XJSONDUMP] {", "x BAD"),
     ("XTOYBIRD", Remote, "x XTOYBIRD SERVER", "x NO [NOPERM]", "x BAD"),
@@ -89,7 +92,9 @@ impl Pair {
             all().into_iter().filter(|entry| {
                 let is_rival = entry.name.starts_with("LITERAL") && name.starts_with("LITERAL");
                 let needs_it = entry.extension(&Options::default()).requires().contains(&name);
-                entry.standard && entry.name != name && !is_rival && !needs_it
+                // X-FAULTS shows through XTOYBIRD only.
+                let is_on = entry.standard || (name == "X-FAULTS" && entry.name == "XTOYBIRD");
+                is_on && entry.name != name && !is_rival && !needs_it
             })
         };
         let itself = all().into_iter().filter(|entry| entry.name == name);

@@ -3,7 +3,10 @@
 use super::{Site, succeed};
 
 fn passes(script: &str) {
-    let site = Site::new();
+    passes_at(Site::new(), script);
+}
+
+fn passes_at(site: Site, script: &str) {
     let out = succeed(&mut site.python(script));
     // A script that ends early without an error has not looked at everything.
     assert_eq!(out, "all is as expected\n");
@@ -28,6 +31,11 @@ fn messages() {
 #[test]
 fn idle_tells_what_another_connection_appends() {
     passes("imaplib/idle.py");
+}
+
+#[test]
+fn faults_on_demand() {
+    passes_at(Site::with_plugins("XTOYBIRD,X-FAULTS,STARTTLS"), "imaplib/faults.py");
 }
 
 #[test]

@@ -54,6 +54,15 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
+        Self::serving(|folder| folder.serve(["--debug"], 3))
+    }
+
+    /// With exactly those extensions.
+    fn with_plugins(plugins: &str) -> Self {
+        Self::serving(|folder| folder.serve(["--debug", "--plugin", plugins], 3))
+    }
+
+    fn serving(serve: impl FnOnce(&Folder) -> Running) -> Self {
         let folder = Folder::new();
         folder.write("imapper.toml", CONFIG);
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -61,7 +70,7 @@ impl Site {
         folder.write("cert.pem", &made.cert.pem());
         folder.write("key.pem", &made.signing_key.serialize_pem());
         folder.write("users", &format!("{USER}:{}\n", bcrypt::hash(PASSWORD, 4).unwrap()));
-        let server = folder.serve(["--debug"], 3);
+        let server = serve(&folder);
         Self { folder, server }
     }
 

@@ -48,7 +48,11 @@ impl Known {
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tokens: Vec<&str> = self.tokens.iter().map(|(user, _)| user.as_str()).collect();
-        f.debug_struct("Known").field("accounts", &self.accounts.keys()).field("tokens", &tokens).finish()
+        f.debug_struct("Known")
+            .field("accounts", &self.accounts.keys())
+            .field("tokens", &tokens)
+            .field("quotas", &self.quotas)
+            .finish()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imapper_core::TlsMode;
 use imapper_core::registry::Extension;
 use imapper_core::session::{Namespace, Traffic};
+use imapper_core::storage::QuotaLimits;
 
 use crate::builtin::Builtin;
 use crate::config::{Address, Config, Problem};
@@ -44,6 +45,12 @@ impl Parts {
         let storage = config.storage.clone().with_shared_accounts(shared);
         let storage = builtin.open_storage(&storage.with_append_limit(config.limits.core.append)).await;
         let storage = storage.map_err(|found| problems.extend(found)).ok();
+        let enforces = storage.as_ref().is_none_or(|opened| opened.storage.as_quota().is_some());
+        if config.quota != QuotaLimits::NONE && !enforces {
+            let what =
+                format!("storage plugin {:?} can't enforce [quota]: take it out", config.storage.plugin());
+            problems.push(config.storage.problem(what));
+        }
         let users = builtin.open_users(&config.users).await.map_err(|found| problems.extend(found)).ok();
         let (Some(storage), Some(users), Some(certificate), true) =
             (storage, users, certificate, problems.is_empty())
@@ -69,6 +76,7 @@ impl Parts {
             .users(self.users)
             .namespaces(self.namespaces)
             .extensions(self.extensions)
+            .quota(config.quota)
             .limits(config.limits.core.clone());
         if let Some(certificate) = &self.certificate {
             builder = builder.tls(certificate.server_config().map_err(|error| wrong(error.to_string()))?);

@@ -163,6 +163,16 @@ impl PluginConfig {
         self.read(key, Value::size)
     }
 
+    /// Names with a number of things each: `key = { john = 100 }`.
+    pub fn counts(&self, key: &str) -> Result<Vec<(String, u64)>, PluginError> {
+        self.each(key, Value::count)
+    }
+
+    /// Names with a number of octets each: `key = { john = "64 KiB" }`.
+    pub fn sizes(&self, key: &str) -> Result<Vec<(String, u64)>, PluginError> {
+        self.each(key, Value::size)
+    }
+
     /// A time, written as `"30 min"`.
     pub fn duration(&self, key: &str) -> Result<Option<Duration>, PluginError> {
         self.read(key, Value::duration)
@@ -241,6 +251,19 @@ impl PluginConfig {
         self.inner.table.get(key).map(|value| read(value).map_err(|unfit| self.wrong(key, unfit))).transpose()
     }
 
+    /// The values of a table; none where there is no table.
+    fn each<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&Value) -> Result<T, Unfit>,
+    ) -> Result<Vec<(String, T)>, PluginError> {
+        let all = self.read(key, |value| {
+            let pair = |(key, value): &(Key, Value)| Ok((key.name.clone(), read(value)?));
+            value.table()?.entries.iter().map(pair).collect()
+        });
+        Ok(all?.unwrap_or_default())
+    }
+
     fn both(&self, key: &str) -> PluginError {
         self.wrong(key, format!("and `{key}_file` can't both be given"))
     }
@@ -316,6 +339,11 @@ mod tests {
         assert_eq!(config.duration("wait").unwrap(), Some(Duration::from_secs(2)));
         assert_eq!(config.count("n").unwrap(), Some(3));
         assert_eq!(config.texts("l").unwrap().unwrap(), ["a"]);
+        let each = storage("s = { john = \"1 KiB\" }\nc = { john = 7, jill = -1 }");
+        assert_eq!(each.sizes("s").unwrap(), [("john".to_owned(), 1024)]);
+        let said = each.counts("c").unwrap_err().to_string();
+        assert_eq!(said, "x.toml:4:5: `c` must be a number, 0 or above, not -1");
+        assert_eq!(each.counts("absent").unwrap(), []);
         assert_eq!(config.text("absent").unwrap(), None);
         let said = config.text("fsync").unwrap_err().to_string();
         assert_eq!(said, "x.toml:4:9: `fsync` must be a string, not true");

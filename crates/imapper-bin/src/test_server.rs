@@ -27,6 +27,7 @@ pub struct TestServerBuilder {
     disable: Vec<String>,
     users: Vec<(String, String)>,
     limits: Map<String, Value>,
+    quota: Map<String, Value>,
 }
 
 impl TestServer {
@@ -44,6 +45,7 @@ impl TestServer {
             disable: Vec::new(),
             users: Vec::new(),
             limits: Map::new(),
+            quota: Map::new(),
         }
     }
 
@@ -113,6 +115,13 @@ impl TestServerBuilder {
         self
     }
 
+    /// What each account may keep, as the key of `[quota]` takes it: `quota("storage", "1 MiB")`.
+    #[must_use]
+    pub fn quota(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.quota.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// Starts it. The errors are those of a configuration.
     pub async fn start(self) -> Result<TestServer, Failure> {
         let fixture: Value = serde_json::from_str(&self.fixture)
@@ -137,6 +146,7 @@ impl TestServerBuilder {
             "users": { "plugin": "static", "accounts": accounts, "tokens": tokens },
             "protocol": protocol,
             "limits": self.limits,
+            "quota": self.quota,
         });
         let faults = Faults::default();
         let at_hand = faults.clone();

@@ -18,7 +18,7 @@ use crate::net::listen::{Address, Listen, Listener, TlsMode};
 use crate::net::tls;
 use crate::registry::{Door, Extension, Reader, Refused, Registry, RegistryError, Shared, Writer};
 use crate::session::{Access, Filter, Hubs, Namespace, Namespaces, Output, Owners, Traffic};
-use crate::storage::Storage;
+use crate::storage::{QuotaLimits, Storage};
 use crate::types::Code;
 use crate::users::{ConnectionInfo, Users};
 
@@ -35,6 +35,9 @@ pub enum BuildError {
     /// The extensions do not go together.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Accounts are to have limits, and the storage can't enforce them.
+    #[error("the storage can't enforce limits of accounts")]
+    NoQuota,
     /// A listener asks for TLS, and there is no certificate.
     #[error("listener {0} asks for TLS, but there is no certificate")]
     NoCertificate(Address),
@@ -48,6 +51,7 @@ pub struct Builder {
     extensions: Vec<Box<dyn Extension>>,
     namespaces: Vec<Namespace>,
     limits: Limits,
+    quota: QuotaLimits,
     access: Option<Arc<dyn Access>>,
     listen: Vec<Listen>,
     tls: Option<Arc<ServerConfig>>,
@@ -97,6 +101,13 @@ impl Builder {
         self
     }
 
+    /// What each account may keep at most, unless the user database says otherwise of one.
+    #[must_use]
+    pub const fn quota(mut self, most: QuotaLimits) -> Self {
+        self.quota = most;
+        self
+    }
+
     /// Another answer to who may do what; an extension's beats it.
     #[must_use]
     pub fn access(mut self, access: Arc<dyn Access>) -> Self {
@@ -136,6 +147,9 @@ impl Builder {
         let registry = Registry::new(command::install).install(&self.extensions)?;
         for layer in &registry.layers {
             storage = layer.wrap(storage);
+        }
+        if self.quota != QuotaLimits::NONE {
+            storage.as_quota().ok_or(BuildError::NoQuota)?.allow(None, self.quota);
         }
         let access = registry.access.clone().or(self.access).unwrap_or_else(|| Arc::new(Owners));
         let filters: Arc<[Arc<dyn Filter>]> = registry.filters.clone().into();

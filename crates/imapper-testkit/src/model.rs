@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use imapper_core::storage::{
     AccountId, Appended, Changes, Copied, CopyMode, Event, FlagChange, KeptDigest, MailboxId, MailboxInfo,
-    Mbox, NewMessage, Result, Row, Snapshot, Staged, Status, StorageError, Stored, TreeOp, Want,
+    Mbox, NewMessage, QuotaLimits, Result, Row, Snapshot, Staged, Status, StorageError, Stored, TreeOp, Want,
 };
 use imapper_core::types::{
     BodyRef, Flags, InternalDate, Keyword, ModSeq, SystemFlag, Uid, UidSet, UidValidity,
@@ -33,6 +33,8 @@ pub struct Model {
 struct World {
     accounts: BTreeMap<AccountId, Account>,
     bodies: BTreeMap<u64, Bytes>,
+    /// What the operator lets all accounts keep, and single ones.
+    most: (QuotaLimits, BTreeMap<AccountId, QuotaLimits>),
     /// The last id that was given to anything.
     last: u64,
 }
@@ -44,7 +46,7 @@ struct Account {
     attributes: BTreeMap<(Option<MailboxId>, String), (Bytes, ModSeq)>,
     attributes_modseq: ModSeq,
     validity: u32,
-    limits: (Option<u64>, Option<u64>),
+    limits: QuotaLimits,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +103,7 @@ impl Model {
         let before = world.clone();
         let mut after = before.clone();
         let done = change(&mut after)?;
-        after.check_quota(&before)?;
+        after.check_quota(&mut before.clone())?;
         *world = after.clone();
         drop(world);
         for (id, account) in &after.accounts {
@@ -350,6 +352,8 @@ impl Mailbox {
         status.unseen = self.count(|message| !message.flags.contains(SystemFlag::Seen));
         status.deleted = self.count(|message| message.flags.contains(SystemFlag::Deleted));
         status.size = self.messages.iter().map(|message| message.size).sum();
+        let deleted = self.messages.iter().filter(|message| message.flags.contains(SystemFlag::Deleted));
+        status.deleted_size = deleted.map(|message| message.size).sum();
         status.recent = self.count(|message| message.uid >= self.recent_from);
         status.first_recent =
             self.messages.iter().map(|message| message.uid).find(|uid| *uid >= self.recent_from);

@@ -4,12 +4,13 @@ use imapper_core::registry::Extension;
 
 use crate::{
     AuthPlain, Children, Condstore, CreateSpecialUse, Enable, Faults, Id, IdFields, IdLimits, Idle,
-    LiteralMinus, LiteralPlus, LoginDisabled, Move, Namespace, Qresync, SaslIr, SpecialUse, SpecialUses,
+    LiteralMinus, LiteralPlus, LoginDisabled, Move, Namespace, Qresync, Quota, QuotaSet, SaslIr, SpecialUse,
+    SpecialUses,
     StartTls, UidPlus, Unselect, XToyBird, Xoauth2,
 };
 use crate::{
     auth_plain, children, condstore, enable, id, idle, literal, logindisabled, r#move, namespace, qresync,
-    sasl_ir, special_use, starttls, uidplus, unselect, x_faults, xoauth2, xtoybird,
+    quota, sasl_ir, special_use, starttls, uidplus, unselect, x_faults, xoauth2, xtoybird,
 };
 
 /// What the extensions can be told.
@@ -120,6 +121,8 @@ const ENTRIES: &[Entry] = &[
     entry("MOVE", &[], true, r#move::WORDS, |_| Box::new(Move)),
     entry("NAMESPACE", &[], true, namespace::WORDS, |_| Box::new(Namespace)),
     entry("QRESYNC", &[], true, qresync::WORDS, |_| Box::new(Qresync)),
+    entry("QUOTA", &[], true, quota::WORDS.split_at(2).1, |_| Box::new(Quota)),
+    entry("QUOTASET", &[], true, quota::WORDS.split_at(2).0, |_| Box::new(QuotaSet)),
     entry("SASL-IR", &[], true, sasl_ir::WORDS, |_| Box::new(SaslIr)),
     entry("SPECIAL-USE", &[], true, special_use::WORDS.split_at(1).0, |_| Box::new(SpecialUse)),
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),

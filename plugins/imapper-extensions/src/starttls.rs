@@ -48,6 +48,7 @@ impl InNotAuthenticated for StartTls {
 #[cfg(test)]
 mod tests {
     use imapper_core::users::ConnectionInfo;
+    use imapper_storage_memory::Memory;
 
     use super::*;
 
@@ -61,7 +62,10 @@ mod tests {
         ] {
             let mut connection = ConnectionInfo::new(1, None, tls);
             connection.can_start_tls = can_start_tls;
-            assert_eq!(is_offered(&Moment::new(&connection, is_authenticated, false, true)), offered);
+            assert_eq!(
+                is_offered(&Moment::new(&connection, &Memory::new(), is_authenticated, false, true)),
+                offered
+            );
         }
     }
 }

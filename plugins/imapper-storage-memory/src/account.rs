@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use imapper_core::storage::{Event, MailboxId, Result, StorageError};
+use imapper_core::storage::{Event, MailboxId, QuotaUse, Result, StorageError};
 use imapper_core::types::{ModSeq, Uid, UidSet, UidValidity};
 use tokio::sync::broadcast;
 
@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) subscriptions: BTreeSet<String>,
     pub(crate) attributes: BTreeMap<(Option<MailboxId>, String), (Bytes, ModSeq)>,
     pub(crate) attributes_modseq: ModSeq,
+    /// What all messages come to, and the account's own limits.
+    pub(crate) used: QuotaUse,
     emails: HashMap<u64, Email>,
     /// Conversations by what ties messages to them, with the number of emails that bring the key.
     threads: HashMap<u64, (u64, usize)>,
@@ -105,6 +107,7 @@ impl State {
             subscriptions: BTreeSet::new(),
             attributes: BTreeMap::new(),
             attributes_modseq: ModSeq(1),
+            used: QuotaUse::default(),
             emails: HashMap::new(),
             threads: HashMap::new(),
         }
@@ -155,12 +158,12 @@ impl State {
         self.names.remove(&mailbox.name);
         self.attributes.retain(|(owner, _), _| owner.as_ref() != Some(id));
         for (uid, message) in mailbox.messages() {
-            self.leave(message.email_id, id, uid);
+            self.leave(message, id, uid);
         }
         Some(mailbox)
     }
 
-    /// Notes a place of an email; gives its conversation. An email that is here already has one (RFC 8474
+    /// Notes a place of an email, and the octets that it takes there; gives its conversation. An email that is here already has one (RFC 8474
     /// §5.2: the same for all copies, never changed); a new one joins the first that one of its keys
     /// leads to.
     pub(crate) fn enter(
@@ -169,8 +172,10 @@ impl State {
         email: u64,
         keys: &Arc<[u64]>,
         mailbox: &MailboxId,
-        uid: Uid,
+        (uid, size): (Uid, u64),
     ) -> u64 {
+        self.used.octets = self.used.octets.saturating_add(size);
+        self.used.messages = self.used.messages.saturating_add(1);
         let place = (mailbox.clone(), uid);
         if let Some(known) = self.emails.get_mut(&email) {
             known.places.push(place);
@@ -188,8 +193,11 @@ impl State {
         thread_id
     }
 
-    /// Notes that an email has left a place.
-    pub(crate) fn leave(&mut self, email: u64, mailbox: &MailboxId, uid: Uid) {
+    /// Notes that a message has left its place.
+    fn leave(&mut self, message: &Message, mailbox: &MailboxId, uid: Uid) {
+        self.used.octets = self.used.octets.saturating_sub(message.body.size());
+        self.used.messages = self.used.messages.saturating_sub(1);
+        let email = message.email_id;
         let Some(known) = self.emails.get_mut(&email) else { return };
         if let Some(at) = known.places.iter().position(|(id, at)| id == mailbox && *at == uid) {
             known.places.swap_remove(at);
@@ -230,7 +238,7 @@ impl State {
         let modseq = if joined { mailbox.modseq() } else { mailbox.next_modseq() };
         let taken = mailbox.remove(uids, only_deleted, modseq);
         for (uid, message) in &taken {
-            self.leave(message.email_id, id, *uid);
+            self.leave(message, id, *uid);
         }
         Ok(taken)
     }

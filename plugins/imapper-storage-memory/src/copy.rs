@@ -3,7 +3,9 @@
 use std::sync::{Arc, RwLockWriteGuard};
 use std::time::SystemTime;
 
-use imapper_core::storage::{Appended, Copied, CopyMode, MailboxId, Mbox, NewMessage, Result, StorageError};
+use imapper_core::storage::{
+    Appended, Copied, CopyMode, MailboxId, Mbox, NewMessage, QuotaLimits, Result, StorageError,
+};
 use imapper_core::types::{ModSeq, Uid, UidSet};
 
 use crate::account::{Account, Ids, State};
@@ -21,20 +23,28 @@ impl State {
         ids: &Ids,
         id: &MailboxId,
         messages: Vec<(NewMessage, Arc<Body>)>,
+        most: QuotaLimits,
         now: SystemTime,
     ) -> Result<(Appended, bool)> {
-        let mailbox = self.mailbox_mut(id)?;
+        let mailbox = self.mailbox(id)?;
         if !mailbox.has_room(messages.len()) {
             return Err(StorageError::Limit("the mailbox has no UIDs left"));
         }
         let is_new = |body: &Body| body.appended_as(id).is_none();
         let mut replaced = UidSet::new();
-        for (message, _) in messages.iter().filter(|(_, body)| is_new(body)) {
+        let (mut octets, mut count) = (0u64, 0usize);
+        for (message, body) in messages.iter().filter(|(_, body)| is_new(body)) {
+            (octets, count) = (octets.saturating_add(body.size()), count.saturating_add(1));
             if let Some(uid) = message.replaces {
                 mailbox.get(uid).ok_or(StorageError::Gone)?;
                 replaced.insert(uid);
             }
         }
+        for (_, old) in mailbox.select(&replaced) {
+            (octets, count) = (octets.saturating_sub(old.body.size()), count.saturating_sub(1));
+        }
+        self.check_room(most, octets, count)?;
+        let mailbox = self.mailbox_mut(id)?;
         mailbox.admit(messages.iter().map(|(message, _)| &message.flags))?;
         let (uid_validity, mut next) = (mailbox.uid_validity, mailbox.uid_next);
         let mut uids = Vec::with_capacity(messages.len());
@@ -52,7 +62,7 @@ impl State {
             }
             let email_id = message.email_id.unwrap_or_else(|| ids.next());
             let keys: Arc<[u64]> = message.thread_keys.into_iter().take(MAX_THREAD_KEYS).collect();
-            let thread_id = self.enter(ids, email_id, &keys, id, uid);
+            let thread_id = self.enter(ids, email_id, &keys, id, (uid, body.size()));
             uids.push(uid);
             new.push((
                 uid,
@@ -106,7 +116,8 @@ impl State {
         for Copy { uid: old, mut message, thread_keys } in copies {
             let uid = next;
             next = next.next();
-            message.thread_id = self.enter(ids, message.email_id, &thread_keys, id, uid);
+            let place = (uid, message.body.size());
+            message.thread_id = self.enter(ids, message.email_id, &thread_keys, id, place);
             message.save_date = now;
             pairs.push((old, uid));
             new.push((uid, message));
@@ -163,11 +174,16 @@ pub(crate) fn copy(
     uids: &UidSet,
     to: &Mbox,
     mode: CopyMode,
+    most: QuotaLimits,
 ) -> Result<Copied> {
     let same = from.account == to.account;
     let mut locked = Locked::new(accounts.0, accounts.1, same, from.account < to.account);
     let uid_validity = locked.to().mailbox(&to.id)?.uid_validity;
     let copies = locked.from().copy_out(&from.id, uids)?;
+    if !same || mode == CopyMode::Copy {
+        let octets = copies.iter().map(|copy| copy.message.body.size()).sum();
+        locked.to().check_room(most, octets, copies.len())?;
+    }
     let pairs = locked.to().copy_in(ids, &to.id, copies, SystemTime::now())?;
     let to_modseq = locked.to().mailbox(&to.id)?.modseq();
     // Within one mailbox the copies and the removals are one change.

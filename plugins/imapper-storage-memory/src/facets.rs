@@ -156,13 +156,16 @@ impl Import for Memory {
         let (account, now) = (self.account(&mbox.account)?, SystemTime::now());
         let modseq = {
             let mut state = account.write();
-            let mailbox = state.mailbox_mut(&mbox.id)?;
+            let mailbox = state.mailbox(&mbox.id)?;
             if found.iter().any(|(uid, ..)| mailbox.is_taken(*uid)) {
                 return Err(StorageError::Exists);
             }
             if found.iter().any(|(uid, ..)| *uid == Uid::MAX) {
                 return Err(StorageError::Limit("no UID lies above the highest"));
             }
+            let octets = found.iter().map(|(_, body, _)| body.size()).sum();
+            state.check_room(self.allowed.of(&mbox.account), octets, found.len())?;
+            let mailbox = state.mailbox_mut(&mbox.id)?;
             mailbox.admit(found.iter().map(|(_, _, message)| &message.flags))?;
             let mut new = Vec::with_capacity(found.len());
             for (uid, body, message) in found {
@@ -171,7 +174,7 @@ impl Import for Memory {
                 }
                 let email_id = message.email_id.unwrap_or_else(|| self.ids.next());
                 let keys: Arc<[u64]> = message.thread_keys.into();
-                let thread_id = state.enter(&self.ids, email_id, &keys, &mbox.id, uid);
+                let thread_id = state.enter(&self.ids, email_id, &keys, &mbox.id, (uid, body.size()));
                 let (flags, internal_date) = (message.flags, message.internal_date);
                 let save_date = message.save_date.unwrap_or(now);
                 let modseq = ModSeq::ZERO;

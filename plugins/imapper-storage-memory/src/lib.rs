@@ -10,6 +10,7 @@ mod load;
 mod log;
 mod mailbox;
 mod memory;
+mod quota;
 mod storage;
 mod tree;
 

@@ -111,7 +111,7 @@ impl Template {
                     .unwrap_or_else(|| InternalDate::from_system_time(self.loaded)),
                 save_date: self.loaded,
                 email_id,
-                thread_id: state.enter(ids, email_id, &Arc::default(), &mailbox.id, uid),
+                thread_id: state.enter(ids, email_id, &Arc::default(), &mailbox.id, (uid, body.size())),
                 body: Arc::clone(body),
             };
             for label in &message.labels {
@@ -143,7 +143,7 @@ fn add_label(state: &mut State, ids: &Ids, label: &str, mut message: Message) ->
     mailbox.admit(std::iter::once(&message.flags))?;
     message.modseq = mailbox.next_modseq();
     mailbox.load(vec![(uid, message.clone())]);
-    state.enter(ids, message.email_id, &Arc::default(), &id, uid);
+    state.enter(ids, message.email_id, &Arc::default(), &id, (uid, message.body.size()));
     Ok(())
 }
 

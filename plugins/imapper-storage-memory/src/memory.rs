@@ -12,6 +12,7 @@ use crate::account::{Account, Ids, State};
 use crate::body::Bodies;
 use crate::fixture::{Fixture, FixtureNamespace};
 use crate::load::Template;
+use crate::quota::Allowed;
 use crate::tree::INBOX;
 
 const MIB: u64 = 1024 * 1024;
@@ -30,6 +31,7 @@ pub struct Memory {
     pub(crate) namespaces: Vec<FixtureNamespace>,
     pub(crate) ids: Ids,
     pub(crate) bodies: Arc<Bodies>,
+    pub(crate) allowed: Allowed,
     pub(crate) max_message: u64,
 }
 
@@ -172,6 +174,7 @@ impl Builder {
             first_validity,
             ids: Ids::new(),
             bodies,
+            allowed: Allowed::default(),
             max_message: self.max_message,
         }
     }

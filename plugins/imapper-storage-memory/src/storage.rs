@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use imapper_core::storage::{
     AccountId, Appended, Attributes, ByteStream, Caps, Changes, Copied, CopyMode, Dumping, Event, FlagChange,
-    Import, KeptDigest, MailboxId, MailboxInfo, Mbox, ModSeqs, NewMessage, Objects, Reach, Result, Row,
-    RowStream, Snapshot, Staged, Status, Storage, StorageError, Stored, TreeOp, Want,
+    Import, KeptDigest, MailboxId, MailboxInfo, Mbox, ModSeqs, NewMessage, Objects, Quota, Reach, Result,
+    Row, RowStream, Snapshot, Staged, Status, Storage, StorageError, Stored, TreeOp, Want,
 };
 use imapper_core::types::{BodyRef, ModSeq, Uid, UidSet};
 use tokio::sync::broadcast::error::RecvError;
@@ -119,7 +119,8 @@ impl Storage for Memory {
             .map(|found| found.map(|(body, message)| (message, body)))
             .collect::<Result<Vec<_>>>()?;
         let account = self.account(&mbox.account)?;
-        let (appended, changed) = account.write().append(&self.ids, &mbox.id, messages, SystemTime::now())?;
+        let (most, now) = (self.allowed.of(&mbox.account), SystemTime::now());
+        let (appended, changed) = account.write().append(&self.ids, &mbox.id, messages, most, now)?;
         if changed {
             account.tell(Event::Mailbox { id: mbox.id.clone(), modseq: appended.modseq });
         }
@@ -160,7 +161,8 @@ impl Storage for Memory {
 
     async fn copy(&self, from: &Mbox, uids: &UidSet, to: &Mbox, mode: CopyMode) -> Result<Copied> {
         let (source, target) = (self.account(&from.account)?, self.account(&to.account)?);
-        let copied = copy::copy(&self.ids, (&source, &target), from, uids, to, mode)?;
+        let copied =
+            copy::copy(&self.ids, (&source, &target), from, uids, to, mode, self.allowed.of(&to.account))?;
         if !copied.pairs.is_empty() {
             target.tell(Event::Mailbox { id: to.id.clone(), modseq: copied.to_modseq });
             if let Some(modseq) = copied.from_modseq.filter(|_| from != to) {
@@ -204,6 +206,10 @@ impl Storage for Memory {
     }
 
     fn as_attributes(&self) -> Option<&dyn Attributes> {
+        Some(self)
+    }
+
+    fn as_quota(&self) -> Option<&dyn Quota> {
         Some(self)
     }
 

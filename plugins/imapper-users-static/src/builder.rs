@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use imapper_core::storage::QuotaLimits;
 use imapper_core::users::SecretString;
 
 use crate::hash::{COST, Hash, HashError, hash_password_with_cost};
@@ -29,6 +30,9 @@ pub enum SetupError {
     /// What stands for the user is no hash. It is not told, as it may be the password.
     #[error("what stands for the user `{0}` is no bcrypt hash; `imapper passwd {0}` makes one")]
     NoHash(String),
+    /// Limits are given for a user that there is not.
+    #[error("limits are given for `{0}`, but there is no such user")]
+    Nobody(String),
     /// A token is empty.
     #[error("the token of the user `{0}` is empty")]
     NoToken(String),
@@ -61,7 +65,7 @@ impl Static {
     /// Nobody yet.
     pub fn builder() -> Builder {
         Builder {
-            known: Known { accounts: HashMap::new(), tokens: Vec::new() },
+            known: Known { accounts: HashMap::new(), tokens: Vec::new(), quotas: HashMap::new() },
             cost: COST,
             lifetime: LIFETIME,
             clock: Box::new(Instant::now),
@@ -91,6 +95,15 @@ impl Builder {
             return Err(SetupError::NoToken(user.to_owned()));
         }
         self.known.tokens.push((user.to_owned(), SecretString::from(token)));
+        Ok(self)
+    }
+
+    /// What a user that has been added may keep at most, in the place of what all may.
+    pub fn quota(mut self, user: &str, most: QuotaLimits) -> Result<Self, SetupError> {
+        if !self.known.has(user) {
+            return Err(SetupError::Nobody(user.to_owned()));
+        }
+        self.known.quotas.insert(user.to_owned(), most);
         Ok(self)
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
+use imapper_core::storage::QuotaLimits;
 use imapper_core::users::{
     AuthError, ConnectionInfo, CredentialKind, Credentials, ExposeSecret as _, Identity, Manage,
     SecretString, Users,
@@ -29,12 +30,29 @@ pub struct Static {
 pub(crate) struct Known {
     pub(crate) accounts: HashMap<String, Hash>,
     pub(crate) tokens: Vec<(String, SecretString)>,
+    pub(crate) quotas: HashMap<String, QuotaLimits>,
+}
+
+impl Known {
+    pub(crate) fn has(&self, user: &str) -> bool {
+        self.accounts.contains_key(user) || self.tokens.iter().any(|(name, _)| name == user)
+    }
+
+    fn identity(&self, user: &str) -> Identity {
+        let mut identity = Identity::new(user);
+        identity.quota = self.quotas.get(user).copied().unwrap_or_default();
+        identity
+    }
 }
 
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tokens: Vec<&str> = self.tokens.iter().map(|(user, _)| user.as_str()).collect();
-        f.debug_struct("Known").field("accounts", &self.accounts.keys()).field("tokens", &tokens).finish()
+        f.debug_struct("Known")
+            .field("accounts", &self.accounts.keys())
+            .field("tokens", &tokens)
+            .field("quotas", &self.quotas)
+            .finish()
     }
 }
 
@@ -128,14 +146,13 @@ impl Users for Static {
         // Told only to who has shown to be somebody.
         match wanted {
             Some(wanted) if !wanted.is_empty() && wanted != user => Err(AuthError::NotAuthorized),
-            _ => Ok(Identity::new(user)),
+            _ => Ok(self.known().identity(&user)),
         }
     }
 
     async fn lookup(&self, user: &str) -> Result<Option<Identity>, AuthError> {
         let known = self.known();
-        let is_known = known.accounts.contains_key(user) || known.tokens.iter().any(|(name, _)| name == user);
-        Ok(is_known.then(|| Identity::new(user)))
+        Ok(known.has(user).then(|| known.identity(user)))
     }
 
     fn as_manage(&self) -> Option<&dyn Manage> {

@@ -1,5 +1,8 @@
 //! The user database `static`.
 
+use std::collections::BTreeMap;
+
+use imapper_core::storage::QuotaLimits;
 use imapper_users_static::Static;
 use secrecy::ExposeSecret as _;
 
@@ -26,6 +29,16 @@ fn open(config: &PluginConfig) -> Result<Static, PluginError> {
         users = users
             .token(&name, token.expose_secret())
             .map_err(|error| config.wrong("tokens", format!("is wrong: {error}")))?;
+    }
+    let mut quotas: BTreeMap<String, QuotaLimits> = BTreeMap::new();
+    for (name, octets) in config.sizes("quota_storage")? {
+        quotas.entry(name).or_default().octets = Some(octets);
+    }
+    for (name, messages) in config.counts("quota_messages")? {
+        quotas.entry(name).or_default().messages = Some(messages);
+    }
+    for (name, most) in quotas {
+        users = users.quota(&name, most)?;
     }
     Ok(users.build())
 }

@@ -25,6 +25,7 @@ pub(crate) use value::{Key, Kind, Position, Table, Unfit, Value};
 use crate::cli::Options;
 use crate::plugin::PluginConfig;
 use imapper_core::session::Namespace;
+use imapper_core::storage::QuotaLimits;
 
 use limits::Bounds;
 use listener::Overrides;
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) throwaway_user: bool,
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) protocol: Protocol,
+    /// What each account may keep.
+    pub(crate) quota: QuotaLimits,
     pub(crate) limits: Bounds,
     pub(crate) log: Log,
     pub(crate) debug: bool,
@@ -113,6 +116,7 @@ impl Config {
         let (starttls, tls) = read_tls(&top, base);
         let log = read_log(&top);
         let protocol = Protocol::read(top.table("protocol"), &problems, options);
+        let quota = top.table("quota").map(|table| read_quota(&Section::open("quota", table, &problems)));
         let limits =
             top.table("limits").map(|table| limits::read(&Section::open("limits", table, &problems)));
         let namespaces = namespace::read_all(&top.tables("namespace"), &problems);
@@ -155,6 +159,7 @@ impl Config {
                 throwaway_user,
                 namespaces,
                 protocol,
+                quota: quota.unwrap_or_default(),
                 limits: limits.unwrap_or_default(),
                 log: log.unwrap_or_default(),
                 debug,
@@ -208,6 +213,10 @@ fn read_tls(top: &Section<'_>, base: &Path) -> (Option<bool>, Option<(PathBuf, P
             (starttls, None)
         }
     }
+}
+
+fn read_quota(section: &Section<'_>) -> QuotaLimits {
+    QuotaLimits::new(section.read("storage", Value::size), section.read("messages", Value::count))
 }
 
 fn read_log(top: &Section<'_>) -> Option<Log> {

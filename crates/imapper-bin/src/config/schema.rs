@@ -66,8 +66,8 @@ impl Key {
 }
 
 /// The tables, in the order of the documentation.
-pub(crate) const SECTIONS: [&str; 9] =
-    ["", "listener", "tls", "storage", "users", "namespace", "protocol", "limits", "log"];
+pub(crate) const SECTIONS: [&str; 10] =
+    ["", "listener", "tls", "storage", "users", "namespace", "protocol", "quota", "limits", "log"];
 
 const DELIVERY: &str = "it comes with the feature `delivery`";
 
@@ -109,7 +109,7 @@ const KEYS: &[Key] = &[
     key("", "log", "{}", "", "`[log]`: what is logged, on standard error"),
     key("", "metrics", "{}", "off", "`[metrics]`: figures for Prometheus")
         .later("metrics come in a later version"),
-    key("", "quota", "{}", "off", "`[quota]`: how much a user may keep").later("it comes with QUOTA"),
+    key("", "quota", "{}", "no limits", "`[quota]`: how much an account may keep"),
     key(
         "listener",
         "protocol",
@@ -188,6 +188,8 @@ const KEYS: &[Key] = &[
         "false",
         "where XTOYBIRD is on, clients on other machines may use it too, after a login",
     ),
+    key("quota", "storage", "\"1 GiB\"", "no limit", "octets of all messages of an account"),
+    key("quota", "messages", "100000", "no limit", "messages of an account"),
     key("log", "level", "\"info\"", "\"info\"", "`error`, `warn`, `info`, `debug` or `trace`"),
     key("log", "format", "\"text\"", "\"text\"", "`text` or `json`"),
 ];

@@ -172,6 +172,7 @@ fn a_value_of_the_wrong_kind_is_told_with_what_is_allowed() {
             "[limits]\nidle_timeout = 30",
             "x.toml:2:16: `idle_timeout` must be a time with its unit (ms, s, min, h, d), such as \"60 s\" or \"30 min\", not 30",
         ),
+        ("[quota]\nmessages = -1", "x.toml:2:12: `messages` must be a number, 0 or above, not -1"),
         ("[limits]\nconnections = -1", "x.toml:2:15: `connections` must be a number, 0 or above, not -1"),
         ("[protocol]\nplugins = \"IDLE\"", "x.toml:2:11: `plugins` must be a list of strings, not \"IDLE\""),
         (
@@ -207,10 +208,6 @@ fn what_comes_later_names_what_will_hold_it() {
     assert_eq!(said("lmtp = \"127.0.0.1:24\""), format!("x.toml:1:1: `lmtp` {delivery}"));
     assert!(said("[[listener]]\nprotocol = \"lmtp\"\naddress = \"127.0.0.1:24\"").contains(delivery));
     assert!(said("[metrics]\naddress = \"127.0.0.1:9143\"").contains("`metrics` is not in this version yet"));
-    assert!(
-        said("[quota]\nstorage = \"1 GiB\"")
-            .contains("`quota` is not in this version yet: it comes with QUOTA")
-    );
     for flags in [
         Options { smtp_port: Some(25), ..Options::default() },
         Options { lmtp: Some("x".to_owned()), ..Options::default() },

@@ -16,6 +16,7 @@ mod large;
 mod lessons;
 mod limits;
 mod program;
+mod quota;
 mod serving;
 mod sessions;
 mod stopping;

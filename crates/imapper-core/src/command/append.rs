@@ -116,6 +116,13 @@ async fn receive(cx: &mut Context<'_>, found: &Found, size: u64) -> Result<(Stag
             Reject::Bye(code, too_big.into())
         });
     }
+    if let Some(quota) = cx.shared.storage.as_quota()
+        && !quota.usage(&found.mbox.account).await?.has_room(size, 1)
+    {
+        // Not asked for either; one that is on its way anyway is read off. Whether it fits in the end, among others
+        // that come at the same time, says `append`.
+        return Err(StorageError::OverQuota.into());
+    }
     let octets = upload.accept(cx.out).await?;
     let (octets, outcome) = parse_along(octets, cx.shared.limits.message);
     let staged = match cx.shared.storage.stage(&found.mbox.account, Some(size), octets).await {

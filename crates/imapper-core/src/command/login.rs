@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::capability;
 use crate::registry::{Context, Flow, InNotAuthenticated, Outcome, Row, Run};
 use crate::session::{Login as LoggedIn, Reject, Reply, State};
+use crate::storage::QuotaLimits;
 use crate::types::Code;
 use crate::users::{AuthError, Credentials, Identity, SecretString};
 use crate::wire::Args;
@@ -60,6 +61,15 @@ pub(super) fn enter(cx: &mut Context<'_>, identity: Identity) -> Outcome {
         return Err(Reject::code(Code::LIMIT, refused.to_string()));
     }
     tracing::info!(connection = cx.connection.id, user = identity.name, peer = ?cx.connection.peer, tls = cx.connection.tls, "logged in");
+    match cx.storage().as_quota() {
+        Some(quota) => quota.allow(Some(&identity.account), identity.quota),
+        None if identity.quota == QuotaLimits::NONE => {}
+        None => tracing::warn!(
+            connection = cx.connection.id,
+            user = identity.name,
+            "the storage can't enforce the user's limits"
+        ),
+    }
     cx.next = Some(State::Authenticated(LoggedIn { identity }));
     let code = capability::code(cx.shared, cx.connection, true);
     Ok(Flow::Done(Reply { code: Some(code), text: "logged in".into() }))

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Context;
 use crate::session::{Login, Reject, Reply, Selected, State};
+use crate::storage::Storage;
 use crate::users::ConnectionInfo;
 use crate::wire::Args;
 
@@ -242,6 +243,8 @@ pub type Availability = Arc<dyn Fn(&Moment<'_>) -> bool + Send + Sync>;
 pub struct Moment<'a> {
     /// The connection.
     pub connection: &'a ConnectionInfo,
+    /// The storage, for what needs one of its optional features.
+    pub storage: &'a dyn Storage,
     /// Whether somebody has logged in.
     pub is_authenticated: bool,
     /// Whether a mailbox is open.
@@ -254,10 +257,11 @@ impl<'a> Moment<'a> {
     /// A moment on that connection.
     pub const fn new(
         connection: &'a ConnectionInfo,
+        storage: &'a dyn Storage,
         is_authenticated: bool,
         is_selected: bool,
         plaintext_allowed: bool,
     ) -> Self {
-        Self { connection, is_authenticated, is_selected, plaintext_allowed }
+        Self { connection, storage, is_authenticated, is_selected, plaintext_allowed }
     }
 }

@@ -42,26 +42,80 @@ pub struct Attribute {
     pub modseq: ModSeq,
 }
 
-/// Limits and use. Enforcement happens inside `append` and `copy`.
+/// Limits and use. Enforcement happens inside `append`, `copy` and [`Import::put`], in one step with the change:
+/// [`StorageError::OverQuota`](super::StorageError::OverQuota), and nothing has changed. What makes an account no
+/// larger is never refused, a move within it for one; so whoever enforces has a `copy` of its own.
 #[async_trait]
 pub trait Quota: Send + Sync {
     /// What the account uses and may use.
     async fn usage(&self, account: &AccountId) -> Result<QuotaUse>;
-    /// Sets the limits: octets and messages; `None` is no limit.
-    async fn set_limit(&self, account: &AccountId, octets: Option<u64>, messages: Option<u64>) -> Result<()>;
+    /// Sets the account's own limits, in the place of those that it had.
+    /// [`Denied`](super::StorageError::Denied), and nothing is set, for one above what [`Quota::allow`] has said;
+    /// where none is set, that holds.
+    async fn set_limit(&self, account: &AccountId, limits: QuotaLimits) -> Result<()>;
+    /// What the operator lets an account keep at most; with `None`, every account of which nothing else is said.
+    /// Is said anew at each start and each login, so it need not be durable.
+    fn allow(&self, account: Option<&AccountId>, most: QuotaLimits);
+}
+
+/// What an account may keep; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaLimits {
+    /// The most octets.
+    pub octets: Option<u64>,
+    /// The most messages.
+    pub messages: Option<u64>,
+}
+
+impl QuotaLimits {
+    /// No limits.
+    pub const NONE: Self = Self::new(None, None);
+
+    /// Octets and messages.
+    pub const fn new(octets: Option<u64>, messages: Option<u64>) -> Self {
+        Self { octets, messages }
+    }
+
+    /// These, and those of `other` where there is none here.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self::new(self.octets.or(other.octets), self.messages.or(other.messages))
+    }
+
+    /// The lower of both.
+    #[must_use]
+    pub fn within(self, most: Self) -> Self {
+        let lower = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        Self::new(lower(self.octets, most.octets), lower(self.messages, most.messages))
+    }
+
+    /// Whether one of them lies above that of `most`.
+    pub fn is_above(self, most: Self) -> bool {
+        let is_above =
+            |one: Option<u64>, most: Option<u64>| one.zip(most).is_some_and(|(one, most)| one > most);
+        is_above(self.octets, most.octets) || is_above(self.messages, most.messages)
+    }
 }
 
 /// What an account uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuotaUse {
     /// Octets in all mailboxes.
     pub octets: u64,
     /// Messages in all mailboxes.
     pub messages: u64,
-    /// The most octets.
-    pub max_octets: Option<u64>,
-    /// The most messages.
-    pub max_messages: Option<u64>,
+    /// The limits that hold. An account may lie above them: where they were lowered, or by what it began with.
+    pub limits: QuotaLimits,
+}
+
+impl QuotaUse {
+    /// Whether there is room for so much more. For nothing more there always is.
+    pub fn has_room(&self, octets: u64, messages: u64) -> bool {
+        let fits = |used: u64, more: u64, most: Option<u64>| {
+            more == 0 || most.is_none_or(|most| used.saturating_add(more) <= most)
+        };
+        fits(self.octets, octets, self.limits.octets) && fits(self.messages, messages, self.limits.messages)
+    }
 }
 
 /// Look-up by object id.
@@ -164,4 +218,37 @@ pub enum SearchKey {
     Body(Arc<str>),
     /// Header or body hold the text.
     Text(Arc<str>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn limits(octets: u64, messages: u64) -> QuotaLimits {
+        QuotaLimits::new(Some(octets), Some(messages))
+    }
+
+    #[test]
+    fn of_two_limits_the_lower_holds() {
+        let some = QuotaLimits::new(Some(10), None);
+        assert_eq!(limits(20, 5).within(some), limits(10, 5));
+        assert_eq!(QuotaLimits::NONE.within(some), some);
+        assert_eq!(some.or(limits(20, 5)), limits(10, 5));
+        for (own, is_above) in [(limits(10, 99), false), (limits(11, 1), true), (QuotaLimits::NONE, false)] {
+            assert_eq!(own.is_above(some), is_above, "{own:?}");
+        }
+    }
+
+    #[test]
+    fn room_is_for_what_makes_it_no_larger_than_the_limit_or_no_larger() {
+        let used = QuotaUse { octets: 8, messages: 2, limits: limits(10, 3) };
+        for (octets, messages, has_room) in
+            [(2, 1, true), (3, 1, false), (2, 2, false), (u64::MAX, 1, false), (0, 0, true)]
+        {
+            assert_eq!(used.has_room(octets, messages), has_room, "{octets} {messages}");
+        }
+        let above = QuotaUse { limits: limits(5, 1), ..used };
+        assert!(above.has_room(0, 0) && !above.has_room(1, 0) && !above.has_room(0, 1));
+        assert!(QuotaUse::default().has_room(u64::MAX, u64::MAX));
+    }
 }

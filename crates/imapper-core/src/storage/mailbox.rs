@@ -89,6 +89,8 @@ pub struct Status {
     pub deleted: u32,
     /// The sum of their sizes, in octets.
     pub size: u64,
+    /// The sum of the sizes of those that are `\Deleted`, in octets.
+    pub deleted_size: u64,
     /// The first UID that no session was told as `\Recent`; reading it claims nothing. `None`: no message
     /// is.
     pub first_recent: Option<Uid>,
@@ -107,6 +109,7 @@ impl Status {
             unseen: 0,
             deleted: 0,
             size: 0,
+            deleted_size: 0,
             first_recent: None,
             recent: 0,
         }

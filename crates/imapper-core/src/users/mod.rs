@@ -9,7 +9,7 @@ pub use secrecy::{ExposeSecret, SecretString};
 
 pub use sasl::{Exchange, Mechanism, Step};
 
-use crate::storage::AccountId;
+use crate::storage::{AccountId, QuotaLimits};
 
 /// A user that has logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +23,21 @@ pub struct Identity {
     pub anonymous: bool,
     /// The groups that the user belongs to.
     pub groups: Vec<String>,
+    /// What the account may keep at most, where that is another limit than other accounts have.
+    pub quota: QuotaLimits,
 }
 
 impl Identity {
     /// A user whose account has the user's own name.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        Self { account: AccountId::from(name.as_str()), name, anonymous: false, groups: Vec::new() }
+        Self {
+            account: AccountId::from(name.as_str()),
+            name,
+            anonymous: false,
+            groups: Vec::new(),
+            quota: QuotaLimits::NONE,
+        }
     }
 }
 

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use imapper_core::storage::{
     AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota,
-    QuotaUse, Result, Search, SearchHit, SearchKey, StorageError,
+    QuotaLimits, QuotaUse, Result, Search, SearchHit, SearchKey, StorageError,
 };
 use imapper_core::types::{ModSeq, Uid, UidSet};
 
-use super::{Account, Message, Model, World};
+use super::{Message, Model, World};
 
 #[async_trait]
 impl Attributes for Model {
@@ -75,37 +75,54 @@ impl Attributes for Model {
 #[async_trait]
 impl Quota for Model {
     async fn usage(&self, account: &AccountId) -> Result<QuotaUse> {
-        self.look(account, |account| {
-            let (octets, messages) = account.used();
-            let (max_octets, max_messages) = account.limits;
-            Ok(QuotaUse { octets, messages, max_octets, max_messages })
-        })
+        self.change(|world| Ok(world.used(account)))
     }
 
-    async fn set_limit(&self, account: &AccountId, octets: Option<u64>, messages: Option<u64>) -> Result<()> {
+    async fn set_limit(&self, account: &AccountId, limits: QuotaLimits) -> Result<()> {
         self.change(|world| {
-            world.account(account).limits = (octets, messages);
+            if limits.is_above(world.most(account)) {
+                return Err(StorageError::Denied);
+            }
+            world.account(account).limits = limits;
             Ok(())
         })
     }
-}
 
-impl Account {
-    /// Octets and messages in all mailboxes.
-    fn used(&self) -> (u64, u64) {
-        let messages = || self.mailboxes.iter().flat_map(|mailbox| &mailbox.messages);
-        (messages().map(|message| message.size).sum(), messages().count() as u64)
+    fn allow(&self, account: Option<&AccountId>, most: QuotaLimits) {
+        // It can't fail.
+        let _ = self.change(|world| {
+            match account {
+                Some(account) => drop(world.most.1.insert(account.clone(), most)),
+                None => world.most.0 = most,
+            }
+            Ok(())
+        });
     }
 }
 
 impl World {
+    /// What the operator lets the account keep.
+    fn most(&self, account: &AccountId) -> QuotaLimits {
+        self.most.1.get(account).copied().unwrap_or_default().or(self.most.0)
+    }
+
+    /// What the account uses, by looking at every message.
+    fn used(&mut self, id: &AccountId) -> QuotaUse {
+        let most = self.most(id);
+        let account = self.account(id);
+        let messages = || account.mailboxes.iter().flat_map(|mailbox| &mailbox.messages);
+        let octets = messages().map(|message| message.size).sum();
+        QuotaUse { octets, messages: messages().count() as u64, limits: account.limits.within(most) }
+    }
+
     /// That no account has grown above its limits.
-    pub(super) fn check_quota(&self, before: &Self) -> Result<()> {
-        for (id, account) in &self.accounts {
-            let old = before.accounts.get(id).map(Account::used).unwrap_or_default();
-            let (new, limits) = (account.used(), account.limits);
-            let is_over = |limit: Option<u64>, old, new| limit.is_some_and(|limit| new > limit && new > old);
-            if is_over(limits.0, old.0, new.0) || is_over(limits.1, old.1, new.1) {
+    pub(super) fn check_quota(&mut self, before: &mut Self) -> Result<()> {
+        let accounts: Vec<AccountId> = self.accounts.keys().cloned().collect();
+        for id in accounts {
+            let (old, new) = (before.used(&id), self.used(&id));
+            let more = |old: u64, new: u64| new.saturating_sub(old);
+            let old = QuotaUse { limits: new.limits, ..old };
+            if !old.has_room(more(old.octets, new.octets), more(old.messages, new.messages)) {
                 return Err(StorageError::OverQuota);
             }
         }

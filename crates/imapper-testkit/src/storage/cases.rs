@@ -134,6 +134,7 @@ macro_rules! __storage_cases {
                 a_right_is_told_to_who_gets_it
                 quota_is_counted_and_enforced
                 quota_holds_against_many_at_once
+                what_the_operator_allows_holds_beside_own_limits
                 a_copy_that_half_fits_did_nothing
                 object_ids_are_stable_and_distinct
                 emails_are_found_where_they_lie

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use imapper_core::storage::{AccountId, Attribute, CopyMode, Event, Mbox, Reach, SearchKey, StorageError};
+use imapper_core::storage::{
+    AccountId, Attribute, CopyMode, Event, Mbox, QuotaLimits, Reach, SearchKey, StorageError,
+};
 use imapper_core::types::{Flags, Keyword, ModSeq, SystemFlag, SystemFlags, Uid, UidSet};
 
 use super::trial::{
@@ -141,9 +143,9 @@ pub(crate) async fn quota_is_counted_and_enforced(t: &Trial) -> Outcome {
     let uid = t.append(&mbox, b"1234567890").await?;
     t.append(&other, b"12345").await?;
     same!(used().await?, (15, 2), "octets and messages in use");
-    quota.set_limit(&john(), Some(20), Some(3)).await?;
-    let limits = quota.usage(&john()).await?;
-    same!((limits.max_octets, limits.max_messages), (Some(20), Some(3)), "the limits that were set");
+    quota.set_limit(&john(), QuotaLimits::new(Some(20), Some(3))).await?;
+    let limits = quota.usage(&john()).await?.limits;
+    same!(limits, QuotaLimits::new(Some(20), Some(3)), "the limits that were set");
     let big = t.message(b"123456", Flags::default()).await?;
     let appended = storage.append(&mbox, vec![big]).await;
     refused!(appended, StorageError::OverQuota, "append() of more octets than are left");
@@ -160,14 +162,51 @@ pub(crate) async fn quota_is_counted_and_enforced(t: &Trial) -> Outcome {
     storage.copy(&mbox, &set([uid]), &other, CopyMode::Move).await?;
     t.expunge(&other, &UidSet::all()).await?;
     same!(used().await?, (1, 1), "what is in use after an expunge");
-    quota.set_limit(&john(), None, None).await?;
+    quota.set_limit(&john(), QuotaLimits::NONE).await?;
     t.append(&mbox, &[b'x'; 100]).await?;
-    let unlimited = quota.usage(&john()).await?;
-    same!(
-        (unlimited.max_octets, unlimited.max_messages),
-        (None, None),
-        "the limits after they were taken off"
+    let unlimited = quota.usage(&john()).await?.limits;
+    same!(unlimited, QuotaLimits::NONE, "the limits after they were taken off");
+    Ok(())
+}
+
+pub(crate) async fn what_the_operator_allows_holds_beside_own_limits(t: &Trial) -> Outcome {
+    t.rule(
+        "Quota::allow: what the operator lets an account keep is above what its owner sets; the lower holds",
     );
+    let storage = t.storage();
+    let quota = optional!(storage.as_quota());
+    let (mbox, jill) = (t.inbox().await?, AccountId::from("jill"));
+    let limits = async |account: &AccountId| quota.usage(account).await.map(|used| used.limits);
+    quota.allow(None, QuotaLimits::new(Some(100), Some(2)));
+    quota.allow(Some(&jill), QuotaLimits::new(Some(200), None));
+    same!(limits(&john()).await?, QuotaLimits::new(Some(100), Some(2)), "the limits of everybody");
+    same!(limits(&jill).await?, QuotaLimits::new(Some(200), Some(2)), "the limits of an account of its own");
+    for above in [QuotaLimits::new(Some(101), None), QuotaLimits::new(Some(5), Some(3))] {
+        let set = quota.set_limit(&john(), above).await;
+        refused!(set, StorageError::Denied, "set_limit() above the operator's");
+    }
+    quota.set_limit(&john(), QuotaLimits::new(Some(50), None)).await?;
+    same!(limits(&john()).await?, QuotaLimits::new(Some(50), Some(2)), "the limits where only one was set");
+    t.append(&mbox, b"a").await?;
+    t.append(&mbox, b"b").await?;
+    let message = t.message(b"c", Flags::default()).await?;
+    let appended = storage.append(&mbox, vec![message.clone()]).await;
+    refused!(appended, StorageError::OverQuota, "append() of more messages than the operator allows");
+    quota.allow(None, QuotaLimits::new(Some(1), None));
+    same!(
+        limits(&john()).await?,
+        QuotaLimits::new(Some(1), None),
+        "the limits after the operator's were lowered"
+    );
+    let appended = storage.append(&mbox, vec![message.clone()]).await;
+    refused!(appended, StorageError::OverQuota, "append() to an account that lies above its limit");
+    quota.allow(None, QuotaLimits::NONE);
+    same!(
+        limits(&john()).await?,
+        QuotaLimits::new(Some(50), None),
+        "the owner's limits without the operator's"
+    );
+    storage.append(&mbox, vec![message]).await?;
     Ok(())
 }
 
@@ -176,7 +215,7 @@ pub(crate) async fn quota_holds_against_many_at_once(t: &Trial) -> Outcome {
     let storage = t.storage();
     let quota = optional!(storage.as_quota());
     let mbox = t.inbox().await?;
-    quota.set_limit(&john(), Some(50), None).await?;
+    quota.set_limit(&john(), QuotaLimits::new(Some(50), None)).await?;
     let tasks: Vec<_> = (0..8)
         .map(|_| {
             let (t, mbox) = (t.clone(), mbox.clone());
@@ -213,8 +252,8 @@ pub(crate) async fn a_copy_that_half_fits_did_nothing(t: &Trial) -> Outcome {
         t.append(&from, b"1234567890").await?;
     }
     let before = (t.snapshot(&from).await?, t.snapshot(&to).await?);
-    for (octets, messages) in [(Some(15), None), (None, Some(1))] {
-        quota.set_limit(&jill, octets, messages).await?;
+    for limits in [QuotaLimits::new(Some(15), None), QuotaLimits::new(None, Some(1))] {
+        quota.set_limit(&jill, limits).await?;
         let used = (quota.usage(&john()).await?, quota.usage(&jill).await?);
         for mode in [CopyMode::Copy, CopyMode::Move] {
             let copied = storage.copy(&from, &UidSet::all(), &to, mode).await;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use imapper_core::storage::{
-    AccountId, CopyMode, FlagChange, FlagOp, MailboxId, Mbox, ModSeqs, NewMessage, Result, Row, Staged,
-    Storage, StorageError, Stored, TreeOp, Want,
+    AccountId, CopyMode, FlagChange, FlagOp, MailboxId, Mbox, ModSeqs, NewMessage, QuotaLimits, Result, Row,
+    Staged, Storage, StorageError, Stored, TreeOp, Want,
 };
 use imapper_core::types::{Flags, InternalDate, Keyword, ModSeq, SystemFlags, Uid, UidSet};
 
@@ -37,6 +37,7 @@ enum Call {
     Expunge(usize, Vec<usize>, bool),
     Copy(usize, Vec<usize>, usize, CopyMode),
     ClaimRecent(usize),
+    Limit(Option<u64>, Option<u64>),
 }
 
 const NAMES: [&str; 6] = ["a", "a/b", "a/b/c", "d", "d/b", "e"];
@@ -45,7 +46,7 @@ const WORDS: [&str; 4] = ["", "One", "two", "$Three"];
 fn call(random: &mut Random) -> Call {
     let mbox = random.below(8);
     let messages = |random: &mut Random| (0..=random.below(3)).map(|_| random.below(12)).collect();
-    match random.below(30) {
+    match random.below(31) {
         0..=2 => Call::Create(random.below(NAMES.len())),
         3 => Call::Rename(mbox, random.below(NAMES.len())),
         4 => Call::Delete(mbox),
@@ -66,7 +67,11 @@ fn call(random: &mut Random) -> Call {
             let mode = if random.below(2) == 0 { CopyMode::Copy } else { CopyMode::Move };
             Call::Copy(mbox, messages(random), random.below(8), mode)
         }
-        _ => Call::ClaimRecent(mbox),
+        29 => Call::ClaimRecent(mbox),
+        _ => {
+            let limit = |random: &mut Random, most| (random.below(2) == 0).then(|| random.below(most) as u64);
+            Call::Limit(limit(random, 300), limit(random, 15))
+        }
     }
 }
 
@@ -82,6 +87,7 @@ struct Side {
     keywords: bool,
     modseqs: bool,
     recent: bool,
+    quota: bool,
 }
 
 /// What a call gives, in words that do not depend on the numbers that a storage chose.
@@ -102,6 +108,7 @@ impl Side {
             keywords: true,
             modseqs: true,
             recent: true,
+            quota: true,
         })
     }
 
@@ -170,6 +177,12 @@ impl Side {
             Call::Rename(..) | Call::Delete(..) => Ok(String::new()),
             Call::Subscribe(at, on) => {
                 self.storage.tree(&self.account, TreeOp::Subscribe { name: name(at), on: *on }).await?;
+                Ok(String::new())
+            }
+            Call::Limit(octets, messages) => {
+                if let Some(quota) = self.storage.as_quota().filter(|_| self.quota) {
+                    quota.set_limit(&self.account, QuotaLimits::new(*octets, *messages)).await?;
+                }
                 Ok(String::new())
             }
             Call::ClaimRecent(at) => {
@@ -258,7 +271,7 @@ impl Side {
             let mbox = Mbox { account: self.account.clone(), id: info.id.clone() };
             let place = self.boxes.iter().position(|other| *other == mbox);
             let status = self.storage.snapshot(&mbox).await?.status;
-            let counts = (status.messages, status.unseen, status.deleted, status.size);
+            let counts = (status.messages, status.unseen, status.deleted, status.size, status.deleted_size);
             let recent = self.recent.then_some(status.recent);
             told.extend([format!(
                 "\n{} (made as number {place:?}): {counts:?} recent {recent:?}",
@@ -278,6 +291,9 @@ impl Side {
                     row.internal_date
                 )]);
             }
+        }
+        if let Some(quota) = self.storage.as_quota().filter(|_| self.quota) {
+            told.extend([format!("\n{:?}", quota.usage(&self.account).await?)]);
         }
         let mut subscriptions = self.storage.subscriptions(&self.account).await?;
         subscriptions.sort();
@@ -314,10 +330,12 @@ async fn run(t: &Trial, account: &str, calls: &[Call]) -> Outcome {
     let probe = t.append(&inbox, b"x").await?;
     let recent = t.snapshot(&inbox).await?.status.first_recent.is_some();
     t.expunge(&inbox, &super::trial::set([probe])).await?;
+    let has_quota = t.storage().as_quota().is_some();
     for side in [&mut model, &mut side] {
         side.keywords = caps.keywords.is_none_or(|most| most >= 8);
         side.modseqs = caps.modseq > ModSeqs::None;
         side.recent = recent;
+        side.quota = has_quota;
     }
     let mut follower = Follower::default();
     for call in calls {

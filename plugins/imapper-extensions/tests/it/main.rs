@@ -11,6 +11,7 @@ mod extensions;
 mod flow_control;
 mod no_trace;
 mod nomodseq;
+mod quota;
 mod read_only;
 mod registered;
 mod resync;

@@ -46,6 +46,23 @@ const TRACES: &[(&str, Stage, &str, &str, &str)] = &[
     ("QRESYNC", Authenticated, "x ENABLE QRESYNC", "* ENABLED QRESYNC", "* ENABLED"),
     ("QRESYNC", Authenticated, "x SELECT INBOX (QRESYNC (1 1))", "x BAD ENABLE QRESYNC", "x BAD"),
     ("QRESYNC", Selected, "x UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "x BAD ENABLE QRESYNC", "x BAD"),
+    ("QUOTA", Authenticated, "x GETQUOTA testuser", "* QUOTA testuser (", "x BAD"),
+    ("QUOTA", Authenticated, "x GETQUOTAROOT INBOX", "* QUOTAROOT INBOX testuser", "x BAD"),
+    ("QUOTA", Authenticated, "x STATUS INBOX (DELETED)", "* STATUS INBOX (DELETED 0)", "x BAD"),
+    (
+        "QUOTA",
+        Authenticated,
+        "x STATUS INBOX (DELETED-STORAGE)",
+        "* STATUS INBOX (DELETED-STORAGE 0)",
+        "x BAD",
+    ),
+    (
+        "QUOTASET",
+        Authenticated,
+        "x SETQUOTA testuser (STORAGE 99)",
+        "* QUOTA testuser (STORAGE 1 99)",
+        "x BAD",
+    ),
     ("SASL-IR", NotAuthenticated, "x AUTHENTICATE PLAIN AHRlc3R1c2VyAHRlc3RwYXNz", "x OK", "x BAD"),
     (
         "SPECIAL-USE",

@@ -107,6 +107,6 @@ macro_rules! folders {
 }
 
 folders! {
-    auth_plain children condstore enable id idle literal logindisabled r#move namespace qresync sasl_ir special_use
+    auth_plain children condstore enable id idle literal logindisabled r#move namespace qresync quota sasl_ir special_use
     starttls uidplus unselect x_faults xoauth2 xtoybird
 }

@@ -70,6 +70,7 @@ pub(crate) struct Mailbox {
     unseen: u32,
     deleted: u32,
     size: u64,
+    deleted_size: u64,
     /// Messages from here on were told to no session as `\Recent`.
     recent_from: Uid,
     recent: u32,
@@ -97,6 +98,7 @@ impl Mailbox {
             unseen: 0,
             deleted: 0,
             size: 0,
+            deleted_size: 0,
             recent_from: Uid::MIN,
             recent: 0,
             keywords: HashSet::new(),
@@ -141,6 +143,7 @@ impl Mailbox {
         status.unseen = self.unseen;
         status.deleted = self.deleted;
         status.size = self.size;
+        status.deleted_size = self.deleted_size;
         status.first_recent = self.messages.range(self.recent_from..).next().map(|(uid, _)| *uid);
         status.recent = self.recent;
         status
@@ -257,7 +260,7 @@ impl Mailbox {
 
     fn place(&mut self, uid: Uid, mut message: Message) {
         message.flags = self.spell(&message.flags);
-        self.count(message.flags.system, SystemFlags::from_bits(SystemFlag::Seen as u8));
+        self.count(message.flags.system, SystemFlags::from_bits(SystemFlag::Seen as u8), message.body.size());
         self.size = self.size.saturating_add(message.body.size());
         self.uids.insert(uid);
         self.uid_next = self.uid_next.max(uid.next());
@@ -269,15 +272,21 @@ impl Mailbox {
 
     /// Moves a message from one state to the other in the counters. One that was `\Seen` and not
     /// `\Deleted` is in no counter, so that this is also the state of one that was not there.
-    fn count(&mut self, now: SystemFlags, before: SystemFlags) {
+    fn count(&mut self, now: SystemFlags, before: SystemFlags, size: u64) {
         match (before.contains(SystemFlag::Seen), now.contains(SystemFlag::Seen)) {
             (true, false) => self.unseen = self.unseen.saturating_add(1),
             (false, true) => self.unseen = self.unseen.saturating_sub(1),
             _ => {}
         }
         match (before.contains(SystemFlag::Deleted), now.contains(SystemFlag::Deleted)) {
-            (true, false) => self.deleted = self.deleted.saturating_sub(1),
-            (false, true) => self.deleted = self.deleted.saturating_add(1),
+            (true, false) => {
+                self.deleted = self.deleted.saturating_sub(1);
+                self.deleted_size = self.deleted_size.saturating_sub(size);
+            }
+            (false, true) => {
+                self.deleted = self.deleted.saturating_add(1);
+                self.deleted_size = self.deleted_size.saturating_add(size);
+            }
             _ => {}
         }
     }
@@ -308,13 +317,13 @@ impl Mailbox {
                     unchanged.push(*uid);
                     continue;
                 }
-                counts.push((flags.system, message.flags.system));
+                counts.push((flags.system, message.flags.system, message.body.size()));
                 message.flags = flags.clone();
                 message.modseq = modseq;
                 stored.changed.push((*uid, flags));
             }
-            for (now, before) in counts {
-                self.count(now, before);
+            for (now, before, size) in counts {
+                self.count(now, before, size);
             }
         }
         stored.unchanged = unchanged.into_iter().collect();
@@ -350,8 +359,9 @@ impl Mailbox {
             if *uid >= self.recent_from {
                 self.recent = self.recent.saturating_sub(1);
             }
-            self.count(SystemFlags::from_bits(SystemFlag::Seen as u8), message.flags.system);
-            self.size = self.size.saturating_sub(message.body.size());
+            let size = message.body.size();
+            self.count(SystemFlags::from_bits(SystemFlag::Seen as u8), message.flags.system, size);
+            self.size = self.size.saturating_sub(size);
         }
         let gone: UidSet = taken.iter().map(|(uid, _)| *uid).collect();
         self.uids = self.uids.difference(&gone);

@@ -78,6 +78,7 @@ fn recount(mailbox: &Mailbox) {
     assert_eq!(status.unseen, count(&|m| !m.flags.contains(SystemFlag::Seen)));
     assert_eq!(status.deleted, count(&|m| m.flags.contains(SystemFlag::Deleted)));
     assert_eq!(status.size, all.len() as u64 * 5);
+    assert_eq!(status.deleted_size, u64::from(status.deleted) * 5);
     let recent: Vec<Uid> =
         all.iter().map(|(uid, _)| *uid).filter(|uid| *uid >= mailbox.recent_from).collect();
     assert_eq!((status.first_recent, status.recent as usize), (recent.first().copied(), recent.len()));

@@ -1,5 +1,6 @@
 //! Adding and removing users while the server runs.
 
+use imapper_core::storage::QuotaLimits;
 use imapper_core::users::{AuthError, Manage, SecretString, Users};
 use imapper_users_static::Static;
 
@@ -37,4 +38,15 @@ async fn a_password_that_can_not_be_hashed_is_refused() {
         assert!(matches!(users.add("john", &SecretString::from(password)).await, Err(AuthError::Invalid)));
     }
     assert!(users.add("", &SecretString::from("x")).await.is_err());
+}
+
+#[tokio::test]
+async fn limits_are_told_of_those_that_have_some() {
+    let most = QuotaLimits::new(Some(1024), None);
+    let users = Static::builder().plain_password("john", "x").unwrap().token("jill", "one").unwrap();
+    let users = users.quota("john", most).unwrap().build();
+    assert_eq!(login(&users, "john", "x").await.unwrap().quota, most);
+    assert_eq!(users.lookup("john").await.unwrap().unwrap().quota, most);
+    assert_eq!(users.lookup("jill").await.unwrap().unwrap().quota, QuotaLimits::NONE);
+    assert!(Static::builder().quota("john", most).is_err());
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use imapper_core::storage::{
-    AccountId, Attribute, Attributes, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota, QuotaUse,
-    Result, Search, SearchHit, SearchKey, StorageError,
+    AccountId, Attribute, Attributes, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota, QuotaLimits,
+    QuotaUse, Result, Search, SearchHit, SearchKey, StorageError,
 };
 use imapper_core::types::{ModSeq, Uid, UidSet};
 
@@ -48,11 +48,18 @@ impl Quota for Faulty {
         self.model.usage(account).await
     }
 
-    async fn set_limit(&self, account: &AccountId, octets: Option<u64>, messages: Option<u64>) -> Result<()> {
-        match self.fault {
-            Fault::LimitIgnored => Ok(()),
-            _ => self.model.set_limit(account, octets, messages).await,
+    async fn set_limit(&self, account: &AccountId, limits: QuotaLimits) -> Result<()> {
+        if self.fault == Fault::LimitIgnored {
+            return Ok(());
         }
+        match self.model.set_limit(account, limits).await {
+            Err(StorageError::Denied) if self.fault == Fault::LimitAboveTaken => Ok(()),
+            set => set,
+        }
+    }
+
+    fn allow(&self, account: Option<&AccountId>, most: QuotaLimits) {
+        self.model.allow(account.filter(|_| self.fault != Fault::OneAllowedForAll), most);
     }
 }
 

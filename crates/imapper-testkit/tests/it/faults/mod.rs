@@ -55,6 +55,8 @@ faults! {
     a_node_that_holds_something_else: NodesApart, "beside::what_one_writes_the_other_reads", "does not list";
     a_node_that_is_told_nothing: NodesDeaf, "beside::changes_at_one_are_told_at_the_other", "is told of";
     a_limit_that_is_not_kept: LimitIgnored, "facets::quota_is_counted_and_enforced", "the limits";
+    a_limit_above_the_operators: LimitAboveTaken, "facets::what_the_operator_allows_holds_beside_own_limits", "above the operator's";
+    a_limit_of_one_for_all: OneAllowedForAll, "facets::what_the_operator_allows_holds_beside_own_limits", "the limits of";
     a_copy_of_what_fits: CopyHalfFits, "facets::a_copy_that_half_fits_did_nothing", "half fits";
     attributes_without_mod_sequences: AttributeModSeqLost, "facets::attributes_are_set_found_and_removed", "mod-sequences of attributes";
     attributes_that_are_half_set: AttributesHalfSet, "facets::attributes_are_set_all_or_none", "half";

@@ -37,6 +37,8 @@ pub(super) enum Fault {
     NodesApart,
     NodesDeaf,
     LimitIgnored,
+    LimitAboveTaken,
+    OneAllowedForAll,
     CopyHalfFits,
     AttributeModSeqLost,
     AttributesHalfSet,

@@ -5,11 +5,11 @@ use imapper_core::registry::Extension;
 use crate::{
     AuthPlain, Children, Condstore, CreateSpecialUse, Enable, Id, IdFields, IdLimits, Idle, LiteralMinus,
     LiteralPlus, LoginDisabled, Move, Namespace, Qresync, SaslIr, SpecialUse, SpecialUses, StartTls, UidPlus,
-    Unselect, XToyBird, Xoauth2,
+    Unselect, XGmExt1, XToyBird, Xoauth2,
 };
 use crate::{
     auth_plain, children, condstore, enable, id, idle, literal, logindisabled, r#move, namespace, qresync,
-    sasl_ir, special_use, starttls, uidplus, unselect, xoauth2, xtoybird,
+    sasl_ir, special_use, starttls, uidplus, unselect, x_gm_ext_1, xoauth2, xtoybird,
 };
 
 /// What the extensions can be told.
@@ -125,6 +125,7 @@ const ENTRIES: &[Entry] = &[
     entry("STARTTLS", &[], true, starttls::WORDS, |_| Box::new(StartTls)),
     entry("UIDPLUS", &[], true, uidplus::WORDS, |_| Box::new(UidPlus)),
     entry("UNSELECT", &[], true, unselect::WORDS, |_| Box::new(Unselect)),
+    entry("X-GM-EXT-1", &[], false, x_gm_ext_1::WORDS, |_| Box::new(XGmExt1)),
     entry("XTOYBIRD", &[], false, xtoybird::WORDS, |options| {
         Box::new(XToyBird { remote: options.xtoybird_remote })
     }),

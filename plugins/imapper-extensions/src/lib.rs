@@ -17,6 +17,7 @@ mod special_use;
 mod starttls;
 mod uidplus;
 mod unselect;
+mod x_gm_ext_1;
 mod xoauth2;
 mod xtoybird;
 
@@ -37,5 +38,6 @@ pub use special_use::{CreateSpecialUse, SpecialUse, SpecialUses, UnknownUse};
 pub use starttls::StartTls;
 pub use uidplus::UidPlus;
 pub use unselect::Unselect;
+pub use x_gm_ext_1::XGmExt1;
 pub use xoauth2::Xoauth2;
 pub use xtoybird::XToyBird;

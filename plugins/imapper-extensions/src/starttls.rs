@@ -53,6 +53,7 @@ mod tests {
 
     #[test]
     fn offered_before_login_in_the_clear_where_there_is_a_certificate() {
+        let storage = imapper_storage_memory::Memory::new();
         for (tls, can_start_tls, is_authenticated, offered) in [
             (false, true, false, true),
             (false, false, false, false),
@@ -61,7 +62,10 @@ mod tests {
         ] {
             let mut connection = ConnectionInfo::new(1, None, tls);
             connection.can_start_tls = can_start_tls;
-            assert_eq!(is_offered(&Moment::new(&connection, is_authenticated, false, true)), offered);
+            assert_eq!(
+                is_offered(&Moment::new(&connection, is_authenticated, false, true, &storage)),
+                offered
+            );
         }
     }
 }

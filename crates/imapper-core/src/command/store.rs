@@ -45,14 +45,17 @@ impl InSelected for Store {
         modifiers(cx, args, &mut change)?;
         let wish = wish(cx, args)?;
         args.end()?;
+        if matches!(wish, Wish::Other(_)) && change.unchanged_since.is_some() {
+            return Err(Reject::bad("this modifier is for flags alone"));
+        }
         change.uids = resolve(cx, selected, &set)?;
         if selected.read_only {
             return Err(Reject::code(Code::READ_ONLY, "the mailbox is selected read-only"));
         }
         match wish {
             Wish::Other(storing) => {
-                storing.run(cx, login, selected, &change.uids).await?;
-                Ok(Flow::done())
+                let code = storing.run(cx, login, selected, &change.uids).await?;
+                Ok(Flow::Done(Reply { code, ..Reply::completed() }))
             }
             Wish::Flags { op, silent } => {
                 change.op = op;

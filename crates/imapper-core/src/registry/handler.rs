@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Context;
 use crate::session::{Login, Reject, Reply, Selected, State};
+use crate::storage::Storage;
 use crate::users::ConnectionInfo;
 use crate::wire::Args;
 
@@ -248,6 +249,8 @@ pub struct Moment<'a> {
     pub is_selected: bool,
     /// Whether a password may be sent in clear: TLS is on, or nothing holds it back.
     pub plaintext_allowed: bool,
+    /// Where mail is kept: what it can't do is not shown.
+    pub storage: &'a dyn Storage,
 }
 
 impl<'a> Moment<'a> {
@@ -257,7 +260,8 @@ impl<'a> Moment<'a> {
         is_authenticated: bool,
         is_selected: bool,
         plaintext_allowed: bool,
+        storage: &'a dyn Storage,
     ) -> Self {
-        Self { connection, is_authenticated, is_selected, plaintext_allowed }
+        Self { connection, is_authenticated, is_selected, plaintext_allowed, storage }
     }
 }

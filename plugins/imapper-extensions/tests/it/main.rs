@@ -18,6 +18,7 @@ mod scripts;
 mod special_use;
 mod turns;
 mod uploads;
+mod x_gm_ext_1;
 mod xoauth2;
 
 // The examples are programs; what they show is tested here.

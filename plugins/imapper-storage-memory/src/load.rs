@@ -138,17 +138,16 @@ impl Template {
 }
 
 /// Puts a copy of a message into the mailbox that a label names, which is made when needed.
-fn add_label(state: &mut State, ids: &Ids, label: &str, mut message: Message) -> Result<()> {
+fn add_label(state: &mut State, ids: &Ids, label: &str, message: Message) -> Result<()> {
     let Some(id) = labelled_mailbox(state, ids, label)? else { return Ok(()) };
     if state.places(message.email_id).iter().any(|(place, _)| *place == id) {
         return Ok(());
     }
     let mailbox = state.mailbox_mut(&id)?;
-    let uid = mailbox.uid_next;
+    let (uid, email_id) = (mailbox.uid_next, message.email_id);
     mailbox.admit(std::iter::once(&message.flags))?;
-    message.modseq = mailbox.next_modseq();
-    mailbox.load(vec![(uid, message.clone())]);
-    state.enter(ids, message.email_id, &Arc::default(), &id, uid);
+    mailbox.insert(vec![(uid, message)]);
+    state.enter(ids, email_id, &Arc::default(), &id, uid);
     Ok(())
 }
 

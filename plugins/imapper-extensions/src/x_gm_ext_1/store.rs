@@ -161,15 +161,7 @@ impl Change {
             }
         }
         if plan.has_homeless() && plan.add.is_empty() {
-            plan.all = Some(match labels.all() {
-                Some(all) => all.info.id.clone(),
-                None => {
-                    let place = place_of(cx, login, &selected.mbox.account, ALL.1);
-                    let (_, place) =
-                        place.ok_or_else(|| cannot("a message can't lose its last label here"))?;
-                    make(cx, login, &place, ALL.0).await?
-                }
-            });
+            plan.all = Some(all_mail(cx, login, selected, &labels).await?);
         }
         Ok(plan)
     }
@@ -184,7 +176,8 @@ impl Change {
         let other = rows.iter().filter(|row| row.flags.contains(SystemFlag::Flagged) != on);
         let uids: UidSet = other.map(|row| row.uid).collect();
         let flags = Flags::from(SystemFlag::Flagged);
-        (!uids.is_empty()).then(|| (if on { FlagOp::Add(flags) } else { FlagOp::Remove(flags) }, uids))
+        let op = if on { FlagOp::Add(flags) } else { FlagOp::Remove(flags) };
+        (!uids.is_empty()).then_some((op, uids))
     }
 
     /// The labels as they are now.
@@ -238,6 +231,21 @@ fn check(plan: &Plan, selected: &Selected, labels: &Labels) -> Result<(), Reject
         return Ok(());
     }
     Err(Reject::code(Code::NOPERM, "you may not change these labels"))
+}
+
+/// The mailbox of all mail, made where there is none.
+async fn all_mail(
+    cx: &Context<'_>,
+    login: &Login,
+    selected: &Selected,
+    labels: &Labels,
+) -> Result<MailboxId, Reject> {
+    if let Some(all) = labels.all() {
+        return Ok(all.info.id.clone());
+    }
+    let place = place_of(cx, login, &selected.mbox.account, ALL.1);
+    let (_, place) = place.ok_or_else(|| cannot("a message can't lose its last label here"))?;
+    make(cx, login, &place, ALL.0).await
 }
 
 /// Makes the mailbox of a label. One that is not the user's own, or that the storage can't keep a use of, is for

@@ -167,7 +167,9 @@ async fn labels_are_the_mailboxes_that_hold_an_email_and_none_is_lost() {
         let target = names[random.below(names.len())];
         let command = match random.below(8) {
             0 => {
-                chosen.iter().for_each(|(_, email)| model.add(target, *email));
+                for (_, email) in &chosen {
+                    model.add(target, *email);
+                }
                 format!("UID COPY {set} \"{target}\"")
             }
             1 => {
@@ -179,7 +181,9 @@ async fn labels_are_the_mailboxes_that_hold_an_email_and_none_is_lost() {
             }
             2 => {
                 client.ok(&format!("d UID STORE {set} +FLAGS.SILENT (\\Deleted)")).await;
-                chosen.iter().for_each(|(_, email)| model.take(here, *email));
+                for (_, email) in &chosen {
+                    model.take(here, *email);
+                }
                 format!("UID EXPUNGE {set}")
             }
             _ => {

@@ -48,12 +48,12 @@ impl InNotAuthenticated for StartTls {
 #[cfg(test)]
 mod tests {
     use imapper_core::users::ConnectionInfo;
+    use imapper_storage_memory::Memory;
 
     use super::*;
 
     #[test]
     fn offered_before_login_in_the_clear_where_there_is_a_certificate() {
-        let storage = imapper_storage_memory::Memory::new();
         for (tls, can_start_tls, is_authenticated, offered) in [
             (false, true, false, true),
             (false, false, false, false),
@@ -63,7 +63,7 @@ mod tests {
             let mut connection = ConnectionInfo::new(1, None, tls);
             connection.can_start_tls = can_start_tls;
             assert_eq!(
-                is_offered(&Moment::new(&connection, is_authenticated, false, true, &storage)),
+                is_offered(&Moment::new(&connection, &Memory::new(), is_authenticated, false, true)),
                 offered
             );
         }

@@ -33,7 +33,7 @@ pub fn words(
 ) -> String {
     let registry = &shared.registry;
     let plaintext_allowed = !registry.is_plaintext_held(connection);
-    let moment = Moment::new(connection, is_authenticated, is_selected, plaintext_allowed, &*shared.storage);
+    let moment = Moment::new(connection, &*shared.storage, is_authenticated, is_selected, plaintext_allowed);
     let mut words = String::from("IMAP4rev1");
     for (word, available) in &registry.capabilities {
         if available.as_ref().is_none_or(|available| available(&moment)) {

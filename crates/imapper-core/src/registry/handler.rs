@@ -243,25 +243,25 @@ pub type Availability = Arc<dyn Fn(&Moment<'_>) -> bool + Send + Sync>;
 pub struct Moment<'a> {
     /// The connection.
     pub connection: &'a ConnectionInfo,
+    /// The storage, for what needs one of its optional features.
+    pub storage: &'a dyn Storage,
     /// Whether somebody has logged in.
     pub is_authenticated: bool,
     /// Whether a mailbox is open.
     pub is_selected: bool,
     /// Whether a password may be sent in clear: TLS is on, or nothing holds it back.
     pub plaintext_allowed: bool,
-    /// Where mail is kept: what it can't do is not shown.
-    pub storage: &'a dyn Storage,
 }
 
 impl<'a> Moment<'a> {
     /// A moment on that connection.
     pub const fn new(
         connection: &'a ConnectionInfo,
+        storage: &'a dyn Storage,
         is_authenticated: bool,
         is_selected: bool,
         plaintext_allowed: bool,
-        storage: &'a dyn Storage,
     ) -> Self {
-        Self { connection, is_authenticated, is_selected, plaintext_allowed, storage }
+        Self { connection, storage, is_authenticated, is_selected, plaintext_allowed }
     }
 }

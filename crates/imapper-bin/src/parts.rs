@@ -76,7 +76,7 @@ impl Parts {
             .users(self.users)
             .namespaces(self.namespaces)
             .extensions(self.extensions)
-            .quota(config.quota)
+            .allowance(config.quota)
             .limits(config.limits.core.clone());
         if let Some(certificate) = &self.certificate {
             builder = builder.tls(certificate.server_config().map_err(|error| wrong(error.to_string()))?);

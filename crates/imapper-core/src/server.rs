@@ -51,7 +51,7 @@ pub struct Builder {
     extensions: Vec<Box<dyn Extension>>,
     namespaces: Vec<Namespace>,
     limits: Limits,
-    quota: QuotaLimits,
+    allowance: QuotaLimits,
     access: Option<Arc<dyn Access>>,
     listen: Vec<Listen>,
     tls: Option<Arc<ServerConfig>>,
@@ -103,8 +103,8 @@ impl Builder {
 
     /// What each account may keep at most, unless the user database says otherwise of one.
     #[must_use]
-    pub const fn quota(mut self, most: QuotaLimits) -> Self {
-        self.quota = most;
+    pub const fn allowance(mut self, most: QuotaLimits) -> Self {
+        self.allowance = most;
         self
     }
 
@@ -148,8 +148,8 @@ impl Builder {
         for layer in &registry.layers {
             storage = layer.wrap(storage);
         }
-        if self.quota != QuotaLimits::NONE {
-            storage.as_quota().ok_or(BuildError::NoQuota)?.allow(None, self.quota);
+        if self.allowance != QuotaLimits::NONE {
+            storage.as_quota().ok_or(BuildError::NoQuota)?.allow(None, self.allowance);
         }
         let access = registry.access.clone().or(self.access).unwrap_or_else(|| Arc::new(Owners));
         let filters: Arc<[Arc<dyn Filter>]> = registry.filters.clone().into();

@@ -119,7 +119,7 @@ macro_rules! script_tests {
     ($server:expr) => {
         $crate::script_tests! { @ $server;
             auth_plain children condstore enable id idle literal logindisabled r#move namespace qresync quota rfc3501
-            sasl_ir special_use starttls uidplus unselect x_faults xoauth2 xtoybird
+            sasl_ir special_use starttls uidplus unselect x_faults x_gm_ext_1 xoauth2 xtoybird
         }
     };
 }

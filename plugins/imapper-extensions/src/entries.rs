@@ -5,12 +5,11 @@ use imapper_core::registry::Extension;
 use crate::{
     AuthPlain, Children, Condstore, CreateSpecialUse, Enable, Faults, Id, IdFields, IdLimits, Idle,
     LiteralMinus, LiteralPlus, LoginDisabled, Move, Namespace, Qresync, Quota, QuotaSet, SaslIr, SpecialUse,
-    SpecialUses,
-    StartTls, UidPlus, Unselect, XToyBird, Xoauth2,
+    SpecialUses, StartTls, UidPlus, Unselect, XGmExt1, XToyBird, Xoauth2,
 };
 use crate::{
     auth_plain, children, condstore, enable, id, idle, literal, logindisabled, r#move, namespace, qresync,
-    quota, sasl_ir, special_use, starttls, uidplus, unselect, x_faults, xoauth2, xtoybird,
+    quota, sasl_ir, special_use, starttls, uidplus, unselect, x_faults, x_gm_ext_1, xoauth2, xtoybird,
 };
 
 /// What the extensions can be told.
@@ -129,6 +128,7 @@ const ENTRIES: &[Entry] = &[
     entry("UIDPLUS", &[], true, uidplus::WORDS, |_| Box::new(UidPlus)),
     entry("UNSELECT", &[], true, unselect::WORDS, |_| Box::new(Unselect)),
     entry("X-FAULTS", &[], false, x_faults::WORDS, |_| Box::new(Faults::default())),
+    entry("X-GM-EXT-1", &[], false, x_gm_ext_1::WORDS, |_| Box::new(XGmExt1)),
     entry("XTOYBIRD", &[], false, xtoybird::WORDS, |options| {
         Box::new(XToyBird { remote: options.xtoybird_remote })
     }),

@@ -19,6 +19,7 @@ mod starttls;
 mod uidplus;
 mod unselect;
 mod x_faults;
+mod x_gm_ext_1;
 mod xoauth2;
 mod xtoybird;
 
@@ -41,5 +42,6 @@ pub use starttls::StartTls;
 pub use uidplus::UidPlus;
 pub use unselect::Unselect;
 pub use x_faults::{FaultError, Faults};
+pub use x_gm_ext_1::XGmExt1;
 pub use xoauth2::Xoauth2;
 pub use xtoybird::XToyBird;

@@ -13,7 +13,7 @@ use crate::body::Body;
 use crate::mailbox::Message;
 
 /// How many of the keys that tie a message to a conversation are kept.
-const MAX_THREAD_KEYS: usize = 128;
+pub(crate) const MAX_THREAD_KEYS: usize = 128;
 
 impl State {
     /// Adds messages whose bodies have been found, all or none. Those whose token was appended here before

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use imapper_core::message;
 use imapper_core::storage::{AccountId, Result};
 use imapper_core::types::{Flags, InternalDate, ModSeq, SystemFlag, Uid};
 
 use crate::account::{Ids, State};
 use crate::body::{Bodies, Body};
+use crate::copy::MAX_THREAD_KEYS;
 use crate::fixture::{self, Fixture};
 use crate::mailbox::{Mailbox, Message};
 use crate::tree::INBOX;
@@ -25,17 +27,21 @@ pub(crate) struct Template {
     loaded: SystemTime,
 }
 
-/// A mailbox of the fixture, and the bodies of its messages.
+/// A mailbox of the fixture, and the bodies of its messages, each with what ties it to a conversation.
 #[derive(Debug)]
 struct Filled {
     mailbox: fixture::Mailbox,
-    bodies: Vec<Arc<Body>>,
+    bodies: Vec<(Arc<Body>, Arc<[u64]>)>,
 }
 
 impl Template {
     pub(crate) fn new(fixture: Fixture, bodies: &Arc<Bodies>) -> Self {
         let fill = |mut mailbox: fixture::Mailbox| {
-            let keep = |message: &mut fixture::Message| bodies.keep(std::mem::take(&mut message.raw));
+            let keep = |message: &mut fixture::Message| {
+                let raw = std::mem::take(&mut message.raw);
+                let keys = message::parse(&raw).thread_keys();
+                (bodies.keep(raw), keys.into_iter().take(MAX_THREAD_KEYS).collect())
+            };
             let bodies = mailbox.messages.iter_mut().map(keep).collect();
             Filled { mailbox, bodies }
         };
@@ -95,7 +101,7 @@ impl Template {
         let mut next = given.uid_next.into_iter().chain(above).max().unwrap_or(Uid::MIN);
         let mut modseq = ModSeq::ZERO;
         let mut messages = Vec::with_capacity(given.messages.len());
-        for (message, body) in given.messages.iter().zip(&filled.bodies) {
+        for (message, (body, keys)) in given.messages.iter().zip(&filled.bodies) {
             let uid = message.uid.unwrap_or(next);
             if message.uid.is_none() {
                 next = next.next();
@@ -111,7 +117,7 @@ impl Template {
                     .unwrap_or_else(|| InternalDate::from_system_time(self.loaded)),
                 save_date: self.loaded,
                 email_id,
-                thread_id: state.enter(ids, email_id, &Arc::default(), &mailbox.id, (uid, body.size())),
+                thread_id: state.enter(ids, email_id, keys, &mailbox.id, (uid, body.size())),
                 body: Arc::clone(body),
             };
             for label in &message.labels {
@@ -133,17 +139,17 @@ impl Template {
 }
 
 /// Puts a copy of a message into the mailbox that a label names, which is made when needed.
-fn add_label(state: &mut State, ids: &Ids, label: &str, mut message: Message) -> Result<()> {
+fn add_label(state: &mut State, ids: &Ids, label: &str, message: Message) -> Result<()> {
     let Some(id) = labelled_mailbox(state, ids, label)? else { return Ok(()) };
     if state.places(message.email_id).iter().any(|(place, _)| *place == id) {
         return Ok(());
     }
     let mailbox = state.mailbox_mut(&id)?;
-    let uid = mailbox.uid_next;
+    let (uid, email_id) = (mailbox.uid_next, message.email_id);
     mailbox.admit(std::iter::once(&message.flags))?;
-    message.modseq = mailbox.next_modseq();
-    mailbox.load(vec![(uid, message.clone())]);
-    state.enter(ids, message.email_id, &Arc::default(), &id, (uid, message.body.size()));
+    let size = message.body.size();
+    mailbox.insert(vec![(uid, message)]);
+    state.enter(ids, email_id, &Arc::default(), &id, (uid, size));
     Ok(())
 }
 
@@ -158,12 +164,15 @@ fn labelled_mailbox(
         Some(word) if word.eq_ignore_ascii_case(INBOX) => (INBOX, None),
         Some(word) if word.eq_ignore_ascii_case("Starred") => return Ok(None),
         Some(word) if word.eq_ignore_ascii_case("Draft") => ("Drafts", Some("\\Drafts")),
+        Some(word) if word.eq_ignore_ascii_case("Spam") => ("Spam", Some("\\Junk")),
         Some(word) => (word, Some(label)),
     };
     if let Some(wanted) = use_attribute {
         let has_use =
             |mailbox: &&Mailbox| mailbox.special_use.iter().any(|one| one.eq_ignore_ascii_case(wanted));
-        if let Some(mailbox) = state.mailboxes.values().find(has_use) {
+        // The first by name, as several may be for the same.
+        let mut mailboxes = state.names.values().filter_map(|id| state.mailboxes.get(id));
+        if let Some(mailbox) = mailboxes.find(|mailbox| !mailbox.no_select && has_use(mailbox)) {
             return Ok(Some(mailbox.id.clone()));
         }
     }

@@ -40,7 +40,7 @@ impl Known {
 
     fn identity(&self, user: &str) -> Identity {
         let mut identity = Identity::new(user);
-        identity.quota = self.quotas.get(user).copied().unwrap_or_default();
+        identity.allowance = self.quotas.get(user).copied().unwrap_or_default();
         identity
     }
 }

@@ -116,8 +116,8 @@ async fn receive(cx: &mut Context<'_>, found: &Found, size: u64) -> Result<(Stag
             Reject::Bye(code, too_big.into())
         });
     }
-    if let Some(quota) = cx.shared.storage.as_quota()
-        && !quota.usage(&found.mbox.account).await?.has_room(size, 1)
+    if let Some(room) = cx.shared.storage.as_quota()
+        && !room.usage(&found.mbox.account).await?.has_room(size, 1)
     {
         // Not asked for either; one that is on its way anyway is read off. Whether it fits in the end, among others
         // that come at the same time, says `append`.

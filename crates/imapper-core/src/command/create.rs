@@ -65,7 +65,7 @@ fn place_to_make(cx: &Context<'_>, login: &Login, name: &str) -> Result<Place, R
 }
 
 /// Makes a mailbox, and those above it that are missing.
-pub(super) async fn make(
+pub async fn make(
     cx: &Context<'_>,
     login: &Login,
     place: &Place,

@@ -62,8 +62,8 @@ pub(super) fn enter(cx: &mut Context<'_>, identity: Identity) -> Outcome {
     }
     tracing::info!(connection = cx.connection.id, user = identity.name, peer = ?cx.connection.peer, tls = cx.connection.tls, "logged in");
     match cx.storage().as_quota() {
-        Some(quota) => quota.allow(Some(&identity.account), identity.quota),
-        None if identity.quota == QuotaLimits::NONE => {}
+        Some(room) => room.allow(Some(&identity.account), identity.allowance),
+        None if identity.allowance == QuotaLimits::NONE => {}
         None => tracing::warn!(
             connection = cx.connection.id,
             user = identity.name,

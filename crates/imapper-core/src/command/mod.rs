@@ -7,7 +7,7 @@ pub mod capability;
 mod check;
 mod close;
 pub mod copy;
-mod create;
+pub mod create;
 mod delete;
 mod examine;
 pub mod expunge;

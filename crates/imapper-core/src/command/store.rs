@@ -46,6 +46,9 @@ impl InSelected for Store {
         let modifiers = modifiers(cx, args, &mut change)?;
         let wish = wish(cx, args)?;
         args.end()?;
+        if matches!(wish, Wish::Other(_)) && change.unchanged_since.is_some() {
+            return Err(Reject::bad("this modifier is for flags alone"));
+        }
         for modifier in modifiers {
             modifier.begin(cx);
         }
@@ -55,8 +58,8 @@ impl InSelected for Store {
         }
         match wish {
             Wish::Other(storing) => {
-                storing.run(cx, login, selected, &change.uids).await?;
-                Ok(Flow::done())
+                let code = storing.run(cx, login, selected, &change.uids).await?;
+                Ok(Flow::Done(Reply { code, ..Reply::completed() }))
             }
             Wish::Flags { op, silent } => {
                 change.op = op;

@@ -13,7 +13,8 @@ use crate::message::Digest;
 use crate::message::search::decode_charset;
 use crate::session::{Login, Place, Reject, Rights, Selected};
 use crate::storage::{
-    Appended, Copied, CopyMode, FlagChange, MailboxInfo, Row, SearchKey as Pushed, Status, Storage, Want,
+    Appended, Copied, CopyMode, FlagChange, MailboxId, MailboxInfo, Row, SearchKey as Pushed, Status,
+    Storage, Want,
 };
 use crate::types::{Code, Flags, ModSeq, Seq, Uid, UidSet};
 use crate::wire::{Args, Line};
@@ -49,6 +50,7 @@ pub trait Fetched: Send + Sync {
     async fn prepare(
         &mut self,
         _cx: &mut Context<'_>,
+        _login: &Login,
         _selected: &Selected,
         _rows: &[Row],
     ) -> Result<(), Reject> {
@@ -99,12 +101,14 @@ pub struct Fetching<'a> {
     pub row: Option<&'a Row>,
     /// Its parse, if any item wants one.
     pub digest: Option<&'a Digest>,
+    /// The mailboxes of the account that hold it, this one among them, if a key of SEARCH wants them.
+    pub places: &'a [MailboxId],
 }
 
 impl<'a> Fetching<'a> {
     /// A message of the view, without its row.
     pub const fn new(seq: Seq, uid: Uid, flags: &'a Flags, recent: bool, modseq: ModSeq) -> Self {
-        Self { seq, uid, flags, recent, modseq, row: None, digest: None }
+        Self { seq, uid, flags, recent, modseq, row: None, digest: None, places: &[] }
     }
 }
 
@@ -152,14 +156,14 @@ pub trait StoreItem: Send + Sync + 'static {
 /// What such a word does.
 #[async_trait]
 pub trait Storing: Send + Sync {
-    /// Does it.
+    /// Does it; gives the reply's response code.
     async fn run(
         &self,
         cx: &mut Context<'_>,
         login: &Login,
         selected: &mut Selected,
         uids: &UidSet,
-    ) -> Result<(), Reject>;
+    ) -> Result<Option<Code>, Reject>;
 }
 
 /// A modifier of STORE (RFC 4466 §2.5).
@@ -178,6 +182,23 @@ pub trait StoreModifier: Send + Sync + 'static {
 pub trait SearchKey: Send + Sync + 'static {
     /// Reads what follows the word, from the space before it on.
     fn parse(&self, args: &mut Args<'_>, search: &Searching<'_>) -> Result<Box<dyn SearchTest>, Reject>;
+
+    /// The same for a word that stands for several tests, with the operators between them.
+    fn terms(&self, args: &mut Args<'_>, search: &Searching<'_>) -> Result<Vec<SearchTerm>, Reject> {
+        Ok(vec![SearchTerm::Test(self.parse(args, search)?)])
+    }
+}
+
+/// Tests and what joins them, each operator before what it stands over.
+pub enum SearchTerm {
+    /// A test.
+    Test(Box<dyn SearchTest>),
+    /// The next one is not true.
+    Not,
+    /// So many that follow are true; at least one.
+    All(usize),
+    /// One of so many that follow is true; at least one.
+    Any(usize),
 }
 
 /// What the words of a SEARCH are read with.
@@ -196,6 +217,12 @@ impl<'a> Searching<'a> {
         Self { charset, selected, registry }
     }
 
+    /// The same for strings in UTF-8: for a key that is made of others.
+    #[must_use]
+    pub const fn utf8(&self) -> Self {
+        Self::new(self.registry, "UTF-8", self.selected)
+    }
+
     /// Takes an `astring`, and decodes it.
     pub fn text(&self, args: &mut Args<'_>) -> Result<String, Reject> {
         let octets = args.astring()?;
@@ -204,11 +231,18 @@ impl<'a> Searching<'a> {
 
     /// Takes a key that begins with a word, but for the operators NOT and OR.
     pub fn key(&self, args: &mut Args<'_>) -> Result<Box<dyn SearchTest>, Reject> {
+        self.word(args)?.parse(args, self)
+    }
+
+    /// The same for a key that may stand for several tests.
+    pub fn terms(&self, args: &mut Args<'_>) -> Result<Vec<SearchTerm>, Reject> {
+        self.word(args)?.terms(args, self)
+    }
+
+    fn word(&self, args: &mut Args<'_>) -> Result<&'a dyn SearchKey, Reject> {
         let start = *args;
-        let word = args.word()?;
-        let key =
-            self.registry.search_keys.get(&word).ok_or_else(|| start.malformed("no such search key"))?;
-        key.parse(args, self)
+        let key = self.registry.search_keys.get(&args.word()?);
+        Ok(&**key.ok_or_else(|| start.malformed("no such search key"))?)
     }
 }
 
@@ -236,10 +270,26 @@ pub enum Cost {
 }
 
 /// One key of a SEARCH.
+#[async_trait]
 pub trait SearchTest: Send + Sync {
     /// What it has to know.
     fn cost(&self) -> Cost {
         Cost::Table
+    }
+
+    /// Whether it has to know [`Fetching::places`], too; for keys of [`Cost::Row`] and above.
+    fn wants_places(&self) -> bool {
+        false
+    }
+
+    /// Looks up what it needs, once; nothing is tested yet.
+    async fn prepare(
+        &mut self,
+        _cx: &Context<'_>,
+        _login: &Login,
+        _selected: &Selected,
+    ) -> Result<(), Reject> {
+        Ok(())
     }
 
     /// Whether it is true of the message. A key of [`Cost::Body`] or [`Cost::Text`] is asked once for each

@@ -31,8 +31,8 @@ use futures_util::stream::BoxStream;
 
 pub use error::{Result, StorageError};
 pub use facets::{
-    Attribute, Attributes, Dump, Dumping, Import, Numbers, Objects, Quota, QuotaLimits, QuotaUse, Search, SearchHit,
-    SearchKey,
+    Attribute, Attributes, Dump, Dumping, Import, Numbers, Objects, Quota, QuotaLimits, QuotaUse, Search,
+    SearchHit, SearchKey,
 };
 pub use mailbox::{AccountId, Event, MailboxId, MailboxInfo, Mbox, Snapshot, Status, TreeOp};
 pub use message::{

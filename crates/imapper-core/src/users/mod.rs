@@ -24,7 +24,7 @@ pub struct Identity {
     /// The groups that the user belongs to.
     pub groups: Vec<String>,
     /// What the account may keep at most, where that is another limit than other accounts have.
-    pub quota: QuotaLimits,
+    pub allowance: QuotaLimits,
 }
 
 impl Identity {
@@ -36,7 +36,7 @@ impl Identity {
             name,
             anonymous: false,
             groups: Vec::new(),
-            quota: QuotaLimits::NONE,
+            allowance: QuotaLimits::NONE,
         }
     }
 }

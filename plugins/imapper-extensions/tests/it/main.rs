@@ -20,6 +20,7 @@ mod special_use;
 mod turns;
 mod uploads;
 mod x_faults;
+mod x_gm_ext_1;
 mod xoauth2;
 
 // The examples are programs; what they show is tested here.

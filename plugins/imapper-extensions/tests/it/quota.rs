@@ -95,7 +95,7 @@ fn three() -> Arc<Memory> {
 #[tokio::test]
 async fn what_the_operator_allows_holds_without_any_command_of_quota() {
     let memory = Arc::new(Memory::new());
-    let server = shared(&memory).quota(QuotaLimits::new(Some(15), Some(2)));
+    let server = shared(&memory).allowance(QuotaLimits::new(Some(15), Some(2)));
     let server = server.extensions(by_name(&["LITERAL+"], true)).build().unwrap();
     let mut client = Client::logged_in(&server).await;
     client.ok("a1 APPEND INBOX {10+}\r\n1234567890").await;
@@ -114,7 +114,7 @@ async fn what_the_operator_allows_holds_without_any_command_of_quota() {
 #[tokio::test]
 async fn the_owner_sets_less_than_the_operator_allows_and_no_more() {
     let memory = Arc::new(Memory::new());
-    let server = shared(&memory).quota(QuotaLimits::new(Some(2048), Some(20)));
+    let server = shared(&memory).allowance(QuotaLimits::new(Some(2048), Some(20)));
     let server = server.extensions(by_name(&["QUOTA", "QUOTASET"], true)).build().unwrap();
     let mut client = Client::logged_in(&server).await;
     for (command, told, answer) in [
@@ -198,7 +198,8 @@ async fn a_storage_that_enforces_nothing_has_nothing_announced() {
         assert!(client.run(command).await.concat().contains(" BAD "), "{command}");
     }
     client.ok("a4 APPEND INBOX {1+}\r\nx").await;
-    let limited = shared(&three()).quota(QuotaLimits::new(None, Some(9))).extensions(extensions()).build();
+    let limited =
+        shared(&three()).allowance(QuotaLimits::new(None, Some(9))).extensions(extensions()).build();
     assert!(matches!(limited, Err(BuildError::NoQuota)));
 }
 

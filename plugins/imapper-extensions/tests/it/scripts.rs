@@ -108,5 +108,5 @@ macro_rules! folders {
 
 folders! {
     auth_plain children condstore enable id idle literal logindisabled r#move namespace qresync quota sasl_ir special_use
-    starttls uidplus unselect x_faults xoauth2 xtoybird
+    starttls uidplus unselect x_faults x_gm_ext_1 xoauth2 xtoybird
 }

@@ -112,6 +112,34 @@ async fn a_label_is_a_second_place() {
 }
 
 #[tokio::test]
+async fn labels_by_use_are_one_mailbox_that_can_hold_messages() {
+    let memory = load(
+        r#"{"INBOX": {"messages": [{"raw": "x", "labels": ["\\Spam", "\\Archive"]}]},
+            "": {"folders": {"b": {"special-use": "\\Junk"}, "a": {"special-use": "\\Junk"},
+            "Held": {"flags": "\\Noselect", "special-use": "\\Archive"}}}}"#,
+    );
+    assert_eq!(names(&memory, "john").await, ["Archive", "Held", "INBOX", "a", "b"]);
+    // The first by name.
+    row(&memory, &mbox_of(&memory, &john(), "a").await, uid(1)).await;
+    row(&memory, &mbox_of(&memory, &john(), "Archive").await, uid(1)).await;
+}
+
+#[tokio::test]
+async fn messages_of_the_fixture_are_tied_to_conversations() {
+    let memory = load(
+        r#"{"INBOX": {"messages": ["Subject: Re: x\r\nReferences: <1@a>\r\n\r\n", "Subject: y\r\n\r\n",
+            "Subject: Re: x\r\nIn-Reply-To: <1@a>\r\n\r\n"]},
+            "": {"folders": {"Sent": {"messages": ["Subject: x\r\nMessage-ID: <1@a>\r\n\r\n"]}}}}"#,
+    );
+    let mut threads = Vec::new();
+    for (name, number) in [("INBOX", 1), ("INBOX", 2), ("INBOX", 3), ("Sent", 1)] {
+        let mbox = mbox_of(&memory, &john(), name).await;
+        threads.push(row(&memory, &mbox, uid(number)).await.thread_id.unwrap());
+    }
+    assert!(threads[0] == threads[2] && threads[0] == threads[3] && threads[0] != threads[1], "{threads:?}");
+}
+
+#[tokio::test]
 async fn a_placeholder_holds_nothing_and_gives_way() {
     let memory = load(r#"{"": {"folders": {"a": {"flags": ["\\Noselect"], "folders": {"b": {}}}}}}"#);
     let old = mbox_of(&memory, &john(), "a").await;

@@ -45,8 +45,8 @@ async fn limits_are_told_of_those_that_have_some() {
     let most = QuotaLimits::new(Some(1024), None);
     let users = Static::builder().plain_password("john", "x").unwrap().token("jill", "one").unwrap();
     let users = users.quota("john", most).unwrap().build();
-    assert_eq!(login(&users, "john", "x").await.unwrap().quota, most);
-    assert_eq!(users.lookup("john").await.unwrap().unwrap().quota, most);
-    assert_eq!(users.lookup("jill").await.unwrap().unwrap().quota, QuotaLimits::NONE);
+    assert_eq!(login(&users, "john", "x").await.unwrap().allowance, most);
+    assert_eq!(users.lookup("john").await.unwrap().unwrap().allowance, most);
+    assert_eq!(users.lookup("jill").await.unwrap().unwrap().allowance, QuotaLimits::NONE);
     assert!(Static::builder().quota("john", most).is_err());
 }

@@ -1,4 +1,4 @@
-//! ImapFlow, a client in JavaScript. What it asks and expects stands in the script beside.
+//! `ImapFlow`, a client in JavaScript. What it asks and expects stands in the script beside.
 
 use std::path::PathBuf;
 

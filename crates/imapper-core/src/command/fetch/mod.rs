@@ -31,11 +31,11 @@ impl InSelected for Fetch {
     async fn run(
         &self,
         cx: &mut Context<'_>,
-        _login: &Login,
+        login: &Login,
         selected: &mut Selected,
         args: &mut Args<'_>,
     ) -> Outcome {
         let plan = plan::parse(cx, selected, args)?;
-        tell::run(cx, selected, plan).await
+        tell::run(cx, login, selected, plan).await
     }
 }

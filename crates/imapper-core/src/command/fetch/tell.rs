@@ -12,7 +12,7 @@ use crate::message::Digest;
 use crate::registry::slots::{FetchPlan, Fetched, Fetching};
 use crate::registry::{Context, Flow, Outcome};
 use crate::session::table::{Entry, Table};
-use crate::session::{Reject, Rights, Selected};
+use crate::session::{Login, Reject, Rights, Selected};
 use crate::storage::{FlagChange, FlagOp, Row, StorageError, Stored, Want};
 use crate::types::{Code, Flags, ModSeq, Seq, SystemFlag, UidSet};
 
@@ -20,7 +20,12 @@ use crate::types::{Code, Flags, ModSeq, Seq, SystemFlag, UidSet};
 const BATCH: usize = 256;
 
 /// Does what was planned.
-pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan: FetchPlan) -> Outcome {
+pub(super) async fn run(
+    cx: &mut Context<'_>,
+    login: &Login,
+    selected: &mut Selected,
+    mut plan: FetchPlan,
+) -> Outcome {
     for item in &plan.items {
         item.begin(cx, selected)?;
     }
@@ -34,7 +39,7 @@ pub(super) async fn run(cx: &mut Context<'_>, selected: &mut Selected, mut plan:
     for before in std::mem::take(&mut plan.before) {
         before.run(cx, selected, &mut plan).await?;
     }
-    let mut teller = Teller::new(cx, selected, &mut plan.items);
+    let mut teller = Teller::new(cx, login, selected, &mut plan.items);
     if teller.response.tells_flags() {
         selected.view.catch_up(&plan.uids);
     }
@@ -81,6 +86,7 @@ fn changed(told: &Table, now: &Table, uids: &UidSet, since: ModSeq) -> UidSet {
 
 /// What is known while messages are told.
 struct Teller<'p> {
+    login: &'p Login,
     items: &'p mut [Box<dyn Fetched>],
     response: Response,
     want: Option<Want>,
@@ -96,13 +102,19 @@ struct Teller<'p> {
 }
 
 impl<'p> Teller<'p> {
-    fn new(cx: &Context<'_>, selected: &Selected, items: &'p mut [Box<dyn Fetched>]) -> Self {
+    fn new(
+        cx: &Context<'_>,
+        login: &'p Login,
+        selected: &Selected,
+        items: &'p mut [Box<dyn Fetched>],
+    ) -> Self {
         let sets_seen = items.iter().any(|item| item.sets_seen())
             && !selected.read_only
             && selected.rights.contains(Rights::SEEN);
         let wanted = items.iter().filter_map(|item| item.wants()).chain(sets_seen.then_some(Want::FLAGS));
         let want = wanted.reduce(|a, b| Want { digest: a.digest || b.digest, body: a.body || b.body });
         Self {
+            login,
             response: Response::new(items, cx.uid),
             items,
             want,
@@ -222,7 +234,7 @@ impl<'p> Teller<'p> {
         rows: &[Row],
     ) -> Result<(), Reject> {
         for item in &mut *self.items {
-            item.prepare(cx, selected, rows).await?;
+            item.prepare(cx, self.login, selected, rows).await?;
         }
         Ok(())
     }

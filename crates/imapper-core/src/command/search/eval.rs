@@ -2,6 +2,7 @@
 //! they leave it open, and a body is read only when nothing less decides.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -20,8 +21,8 @@ use crate::message::Digest;
 use crate::registry::slots::{Cost, Fetching, SearchTest, SearchText};
 use crate::registry::{Context, Shared};
 use crate::session::table::{Entry, Table};
-use crate::session::{Reject, Selected};
-use crate::storage::{Row, RowStream, StorageError, Want};
+use crate::session::{Login, Reject, Selected};
+use crate::storage::{MailboxId, Row, RowStream, StorageError, Want};
 use crate::types::{Code, Seq, UidSet};
 
 /// How long a search goes on for a client that sends no more, but may still read.
@@ -38,6 +39,27 @@ impl Program {
         let search = self.run_on(cx.shared, selected);
         tokio::select! {
             found = search => found,
+            () = gone(cx.leaving) => Err(Reject::Gone(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// Lets the keys look up what they need; to be called before [`Program::run`].
+    pub async fn prepare(
+        &mut self,
+        cx: &Context<'_>,
+        login: &Login,
+        selected: &Selected,
+    ) -> Result<(), Reject> {
+        let prepare = async {
+            let mut turn = Turn::new();
+            for test in self.tests_mut() {
+                test.prepare(cx, login, selected).await?;
+                turn.pause().await;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            done = within(cx.shared.limits.search_time, prepare) => done,
             () = gone(cx.leaving) => Err(Reject::Gone(io::ErrorKind::BrokenPipe.into())),
         }
     }
@@ -69,6 +91,9 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Reject>
     })
     .await
 }
+
+/// Which mailboxes hold an email.
+type Places = HashMap<u64, Vec<MailboxId>>;
 
 struct Search<'a> {
     shared: &'a Shared,
@@ -155,8 +180,11 @@ impl Search<'_> {
         let open = std::mem::take(&mut state.open);
         let Some(mut rows) = self.rows(&open, Want::FLAGS).await? else { return Ok(()) };
         while let Some(chunk) = rows.try_next().await? {
+            let places = self.places(&chunk).await?;
             for row in &chunk {
-                let Some(message) = self.message(row).filter(|_| open.contains(row.uid)) else { continue };
+                let Some(message) = self.message(row, &places).filter(|_| open.contains(row.uid)) else {
+                    continue;
+                };
                 let reached = &mut state.scratch.reached;
                 let found = self.program.decide(reached, |_, key, cost| {
                     (cost <= Cost::Row).then(|| key.test(&message, SearchText::Nothing))
@@ -177,8 +205,11 @@ impl Search<'_> {
         let want = Want { digest: true, body: self.program.cost() >= Cost::Header };
         let Some(mut rows) = self.rows(&open, want).await? else { return Ok(()) };
         while let Some(chunk) = rows.try_next().await? {
+            let places = self.places(&chunk).await?;
             for row in &chunk {
-                let Some(message) = self.message(row).filter(|_| open.contains(row.uid)) else { continue };
+                let Some(message) = self.message(row, &places).filter(|_| open.contains(row.uid)) else {
+                    continue;
+                };
                 match self.matches(row, message, &mut state.scratch, turn).await {
                     Ok(true) => state.found.insert(row.uid),
                     Ok(false) | Err(Reject::Storage(StorageError::Gone | StorageError::NoMailbox)) => {}
@@ -206,11 +237,26 @@ impl Search<'_> {
         }
     }
 
-    fn message<'r>(&self, row: &'r Row) -> Option<Fetching<'r>> {
+    /// Which mailboxes hold the messages, if a key wants to know: one look-up for all keys and rows.
+    async fn places(&self, rows: &[Row]) -> Result<Places, Reject> {
+        let mut places = Places::new();
+        if !self.program.tests().any(SearchTest::wants_places) {
+            return Ok(places);
+        }
+        let emails: Vec<u64> = rows.iter().filter_map(|row| row.email_id).collect();
+        let objects = self.shared.storage.as_objects().ok_or(StorageError::Unsupported)?;
+        for (email, mailbox, _) in objects.places(&self.selected.mbox.account, &emails).await? {
+            places.entry(email).or_default().push(mailbox);
+        }
+        Ok(places)
+    }
+
+    fn message<'r>(&self, row: &'r Row, places: &'r Places) -> Option<Fetching<'r>> {
         let view = &self.selected.view;
         let seq = view.seq_of(row.uid)?;
         let mut message = Fetching::new(seq, row.uid, &row.flags, view.is_recent(row.uid), row.modseq);
         message.row = Some(row);
+        message.places = row.email_id.and_then(|email| places.get(&email)).map_or(&[], Vec::as_slice);
         Some(message)
     }
 

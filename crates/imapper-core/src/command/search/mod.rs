@@ -37,20 +37,21 @@ impl InSelected for Search {
     async fn run(
         &self,
         cx: &mut Context<'_>,
-        _login: &Login,
+        login: &Login,
         selected: &mut Selected,
         args: &mut Args<'_>,
     ) -> Outcome {
         args.sp()?;
         let shapes = shapes(&cx.shared.registry, args)?;
         let charset = charset(args, cx.policy.utf8)?;
-        let program = Program::parse(cx, selected, args, &charset)?;
+        let mut program = Program::parse(cx, selected, args, &charset)?;
         for test in program.tests() {
             test.begin(cx);
         }
         if program.tests().any(SearchTest::names_numbers) {
             cx.removals = Removals::Hold;
         }
+        program.prepare(cx, login, selected).await?;
         let found = program.run(cx, selected).await?;
         match shapes {
             None => tell(cx, selected, &program, &found).await?,

@@ -4,7 +4,7 @@
 //! `NOT` and `OR`; and since all jumps go forward, one message costs at most one look at each test.
 
 use crate::command::search::keys;
-use crate::registry::slots::{Cost, SearchTest, Searching};
+use crate::registry::slots::{Cost, SearchTerm, SearchTest, Searching};
 use crate::registry::{Context, Registry};
 use crate::session::{Reject, Selected};
 use crate::wire::Args;
@@ -118,6 +118,10 @@ impl Program {
         self.tests.iter().map(|test| &**test)
     }
 
+    pub(super) fn tests_mut(&mut self) -> impl Iterator<Item = &mut (dyn SearchTest + 'static)> {
+        self.tests.iter_mut().map(|test| &mut **test)
+    }
+
     /// What the most costly key costs.
     pub fn cost(&self) -> Cost {
         self.costs.iter().copied().max().unwrap_or_default()
@@ -216,14 +220,46 @@ impl Tree {
             self.begin(What::Or, |at| Open::Or(at, false));
             return Ok(());
         }
-        let test = match args.peek() {
-            Some(b'0'..=b'9' | b'*') => keys::numbers(args, search)?,
-            _ => search.key(args)?,
-        };
-        let at = self.nodes.len();
-        self.nodes.push(Node { what: What::Test, end: at + 1, test: self.tests.len() });
-        self.tests.push(test);
+        match args.peek() {
+            Some(b'0'..=b'9' | b'*') => self.add([SearchTerm::Test(keys::numbers(args, search)?)]),
+            _ => self.add(search.terms(args)?),
+        }
         self.ended(args)
+    }
+
+    /// Adds what a key stands for.
+    fn add(&mut self, terms: impl IntoIterator<Item = SearchTerm>) {
+        // Operators, and how many of the nodes below each are still to come.
+        let mut open: Vec<(usize, usize)> = Vec::new();
+        for term in terms {
+            let at = self.nodes.len();
+            let test = self.tests.len();
+            let (what, below) = match term {
+                SearchTerm::Test(test) => {
+                    self.tests.push(test);
+                    (What::Test, 0)
+                }
+                SearchTerm::Not => (What::Not, 1),
+                SearchTerm::All(count) => (What::And, count),
+                SearchTerm::Any(count) => (What::Or, count),
+            };
+            self.nodes.push(Node { what, end: at + 1, test });
+            if below > 0 {
+                open.push((at, below));
+                continue;
+            }
+            while let Some((node, below)) = open.last_mut() {
+                *below -= 1;
+                if *below > 0 {
+                    break;
+                }
+                let (node, end) = (*node, self.nodes.len());
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.end = end;
+                }
+                open.pop();
+            }
+        }
     }
 
     /// A key is complete: so may be those around it.

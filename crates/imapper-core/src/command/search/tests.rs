@@ -13,7 +13,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::Limits;
-use crate::registry::slots::{Cost, Fetching, SearchKey, SearchReturn, SearchTest, SearchText, Searching};
+use crate::registry::slots::{
+    Cost, Fetching, SearchKey, SearchReturn, SearchTerm, SearchTest, SearchText, Searching,
+};
 use crate::registry::{Door, Shared};
 use crate::session::{Data, Hubs, Namespaces, Owners, Rights, View};
 use crate::storage::{
@@ -145,6 +147,7 @@ impl Session {
                 keys(registry);
                 registry.search_key("FAIL", Unreachable);
                 registry.search_key("SLOW", Slow);
+                registry.search_key("SEVERAL", Several);
             }),
             namespaces: Namespaces::default(),
             limits: Limits::default(),
@@ -207,6 +210,32 @@ impl SearchTest for Slow {
         assert!(matches!(text, SearchText::Header(_)));
         std::thread::sleep(Duration::from_millis(11));
         false
+    }
+}
+
+/// A key that stands for `OR (NOT SEEN) (FLAGGED UNSEEN)`.
+struct Several;
+
+impl SearchKey for Several {
+    fn parse(&self, args: &mut Args<'_>, _: &Searching<'_>) -> Result<Box<dyn SearchTest>, Reject> {
+        Err(args.malformed("it is more than one test").into())
+    }
+    fn terms(&self, _: &mut Args<'_>, search: &Searching<'_>) -> Result<Vec<SearchTerm>, Reject> {
+        let test = |key: &str| search.utf8().key(&mut Args::new(key.as_bytes(), 0)).map(SearchTerm::Test);
+        let (not, all) = (SearchTerm::Not, SearchTerm::All(2));
+        Ok(vec![SearchTerm::Any(2), not, test("SEEN")?, all, test("FLAGGED")?, test("UNSEEN")?])
+    }
+}
+
+#[tokio::test]
+async fn a_key_may_stand_for_several() {
+    let session = Session::new(mailbox()).await;
+    let whole = "OR (NOT SEEN) (FLAGGED UNSEEN)";
+    for keys in
+        ["KEY", "NOT KEY", "KEY 1:2", "OR SEEN KEY", "OR KEY SEEN", "(NOT (KEY) NOT NOT KEY)", "KEY KEY"]
+    {
+        let (short, long) = (keys.replace("KEY", "SEVERAL"), keys.replace("KEY", &format!("({whole})")));
+        assert_eq!(session.find(&short).await, session.find(&long).await, "{keys}");
     }
 }
 

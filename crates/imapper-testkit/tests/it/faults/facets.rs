@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use imapper_core::storage::{
-    AccountId, Attribute, Attributes, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota, QuotaLimits,
-    QuotaUse, Result, Search, SearchHit, SearchKey, StorageError,
+    AccountId, Attribute, Attributes, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota,
+    QuotaLimits, QuotaUse, Result, Search, SearchHit, SearchKey, StorageError,
 };
 use imapper_core::types::{ModSeq, Uid, UidSet};
 

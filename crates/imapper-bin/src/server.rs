@@ -140,6 +140,7 @@ impl Server {
         match users {
             Ok(users) => {
                 self.users.replace(users);
+                self.core.learn_allowances();
                 tracing::info!("the users have been read anew");
             }
             Err(problems) => {

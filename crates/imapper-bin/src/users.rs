@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use imapper_core::storage::{AccountId, QuotaLimits};
 use imapper_core::users::{
     AuthError, ConnectionInfo, CredentialKind, Credentials, Identity, Manage, SecretString, Users,
 };
@@ -46,6 +47,10 @@ impl Users for Reloadable {
     async fn lookup(&self, user: &str) -> Result<Option<Identity>, AuthError> {
         let users = self.current.load_full();
         users.lookup(user).await
+    }
+
+    fn allowances(&self) -> Vec<(AccountId, QuotaLimits)> {
+        self.current.load().allowances()
     }
 
     fn as_manage(&self) -> Option<&dyn Manage> {

@@ -163,7 +163,7 @@ impl Builder {
             hubs: Hubs::new(),
             door: Door::default(),
         };
-        Ok(Server(Arc::new(Parts {
+        let server = Server(Arc::new(Parts {
             shared: Arc::new(shared),
             filters,
             tls: self.tls,
@@ -172,7 +172,9 @@ impl Builder {
             connections: AtomicU64::new(0),
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
-        })))
+        }));
+        server.learn_allowances();
+        Ok(server)
     }
 }
 
@@ -200,6 +202,15 @@ impl Server {
     /// What all its sessions share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
+    }
+
+    /// Asks the users once more what single accounts may keep at most: after they have been read anew.
+    pub fn learn_allowances(&self) {
+        if let Some(room) = self.0.shared.storage.as_quota() {
+            for (account, most) in self.0.shared.users.allowances() {
+                room.allow(Some(&account), most);
+            }
+        }
     }
 
     /// Opens the listeners. The error names the address.

@@ -155,8 +155,16 @@ impl InAuthenticated for SetQuota {
         if account != inbox.account || !cx.rights(&inbox, login, None).await?.contains(Rights::ADMINISTER) {
             return Err(Reject::code(Code::NOPERM, "these limits are not yours to set"));
         }
-        let limits = limits(resources)?;
+        let mut limits = limits(resources)?;
         let (storage, owner) = (Arc::clone(cx.storage()), account.clone());
+        if let Some(quota) = storage.as_quota() {
+            // What was told rounded up may be set as it was told.
+            let told = quota.usage(&account).await?.limits.octets;
+            limits.octets = limits.octets.map(|octets| match told {
+                Some(most) if octets == most.div_ceil(UNIT).saturating_mul(UNIT) => most,
+                _ => octets,
+            });
+        }
         let set = cx
             .finish(async move {
                 storage.as_quota().ok_or(StorageError::Unsupported)?.set_limit(&owner, limits).await

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
-use imapper_core::storage::QuotaLimits;
+use imapper_core::storage::{AccountId, QuotaLimits};
 use imapper_core::users::{
     AuthError, ConnectionInfo, CredentialKind, Credentials, ExposeSecret as _, Identity, Manage,
     SecretString, Users,
@@ -153,6 +153,11 @@ impl Users for Static {
     async fn lookup(&self, user: &str) -> Result<Option<Identity>, AuthError> {
         let known = self.known();
         Ok(known.has(user).then(|| known.identity(user)))
+    }
+
+    fn allowances(&self) -> Vec<(AccountId, QuotaLimits)> {
+        let known = self.known();
+        known.quotas.iter().map(|(user, most)| (AccountId::from(user.as_str()), *most)).collect()
     }
 
     fn as_manage(&self) -> Option<&dyn Manage> {

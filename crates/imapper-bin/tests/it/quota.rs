@@ -43,6 +43,16 @@ async fn all_accounts_have_limits_and_single_users_have_others() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_single_users_hold_before_they_log_in() {
+    let server = Server::start(builtin(), configuration("quota_messages = { jill = 1 }")).await.unwrap();
+    let quota = server.core().shared().storage.as_quota().unwrap();
+    for (user, messages) in [("john", 3), ("jill", 1)] {
+        let usage = quota.usage(&user.into()).await.unwrap();
+        assert_eq!(usage.limits.messages, Some(messages), "{user}");
+    }
+}
+
 #[tokio::test]
 async fn limits_of_nobody_are_an_error() {
     for (users, want) in [

@@ -140,6 +140,12 @@ pub trait Users: Send + Sync + 'static {
         Err(AuthError::Unsupported)
     }
 
+    /// What single accounts may keep at most, as far as that can be told without a login. The server asks when it
+    /// begins and after a reload; what is not told here holds from the user's next login on.
+    fn allowances(&self) -> Vec<(AccountId, QuotaLimits)> {
+        Vec::new()
+    }
+
     /// Adding and removing users while the server runs, if that can be done.
     fn as_manage(&self) -> Option<&dyn Manage> {
         None
@@ -205,6 +211,11 @@ impl Users for Chain {
             }
         }
         answer
+    }
+
+    fn allowances(&self) -> Vec<(AccountId, QuotaLimits)> {
+        // The last that is told holds, so the first database is asked last.
+        self.0.iter().rev().flat_map(|users| users.allowances()).collect()
     }
 
     fn as_manage(&self) -> Option<&dyn Manage> {

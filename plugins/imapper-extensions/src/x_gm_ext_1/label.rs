@@ -13,6 +13,8 @@ use imapper_core::wire::{Args, Line};
 /// What the mailbox of all mail is for, and its name where it has to be made.
 pub(super) const ALL: (&str, &str) = ("\\All", "All Mail");
 
+const ALL_IS_NONE: &str = "the mailbox of all mail is no label";
+
 /// A label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Label {
@@ -64,8 +66,13 @@ impl System {
     }
 }
 
-/// Takes a label: an `astring`, or a backslash and an atom.
+/// Takes a label; NO for one with a backslash that means nothing.
 pub(super) fn read(args: &mut Args<'_>) -> Result<Label, Reject> {
+    read_any(args)?.map_err(|word| cannot(format!("there is no label {word:.40}")))
+}
+
+/// Takes a label: an `astring`, or a backslash and an atom. `Err` has the word of one with a backslash that means nothing.
+pub(super) fn read_any(args: &mut Args<'_>) -> Result<Result<Label, String>, Reject> {
     let start = *args;
     let octets = if args.eat(b'\\') { Cow::Owned([b"\\", args.atom()?].concat()) } else { args.astring()? };
     if octets.starts_with(b"\\") {
@@ -73,15 +80,14 @@ pub(super) fn read(args: &mut Args<'_>) -> Result<Label, Reject> {
         let is_called = |name: &str| name.eq_ignore_ascii_case(&word);
         let known =
             SYSTEM.iter().find(|known| is_called(known.1) || known.2.iter().any(|name| is_called(name)));
-        let known = known.ok_or_else(|| cannot(format!("there is no label {word:.40}")))?;
-        return Ok(Label::System(known.0));
+        return Ok(known.map(|known| Label::System(known.0)).ok_or_else(|| word.into_owned()));
     }
     let name = decode_modified_utf7(&octets).map_err(|error| start.malformed(error.to_string()))?;
     if name.is_empty() {
         return Err(start.malformed("a label has a name").into());
     }
     let is_inbox = name.eq_ignore_ascii_case("INBOX");
-    Ok(if is_inbox { Label::System(System::Inbox) } else { Label::Named(name) })
+    Ok(Ok(if is_inbox { Label::System(System::Inbox) } else { Label::Named(name) }))
 }
 
 /// Adds labels in parentheses.
@@ -125,6 +131,8 @@ impl Labels {
     /// Those of the account of the open mailbox, as far as the user can name them.
     pub(super) async fn load(cx: &Context<'_>, login: &Login, selected: &Selected) -> Result<Self, Reject> {
         let account = selected.mbox.account.clone();
+        // A command may come here often: others have their turn, and its own time limit is seen.
+        tokio::task::yield_now().await;
         let mut infos = cx.storage().list(&account).await?;
         infos.sort_by(|one, other| one.name.cmp(&other.name));
         let mut mailboxes: Vec<Mailbox> = Vec::with_capacity(infos.len());
@@ -206,8 +214,10 @@ impl Labels {
         let place = place.filter(|place| place.account == self.account).ok_or_else(elsewhere)?;
         let named = self.mailboxes.iter().find(|mailbox| mailbox.info.name == place.name);
         match named.filter(|mailbox| !mailbox.info.no_select) {
-            Some(mailbox) if mailbox.is_all => Err(cannot("the mailbox of all mail is no label")),
+            Some(mailbox) if mailbox.is_all => Err(cannot(ALL_IS_NONE)),
             Some(mailbox) => Ok(Ok(mailbox)),
+            // It would be that of all mail as soon as it is there.
+            None if place.name == ALL.1 && self.all().is_none() => Err(cannot(ALL_IS_NONE)),
             None => Ok(Err(place)),
         }
     }
@@ -236,10 +246,11 @@ pub(super) fn place_of(
     name: &str,
 ) -> Option<(String, Place)> {
     let namespaces = &cx.shared.namespaces;
-    let mut places = namespaces.iter().filter_map(|(at, _)| {
+    let places = namespaces.iter().filter_map(|(at, _)| {
         let shown = namespaces.shown(at, account, name)?;
         let place = namespaces.place(&shown, &login.identity)?;
         (place.account == *account && place.name == name).then_some((shown, place))
     });
-    places.next()
+    // A tree that is shared is reached as another user's, too, where nobody may do anything.
+    places.min_by_key(|(_, place)| place.kind == NamespaceKind::OtherUsers)
 }

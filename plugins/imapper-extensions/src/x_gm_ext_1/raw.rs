@@ -162,7 +162,7 @@ pub(super) fn read(text: &str, depth: usize) -> Result<Vec<Node>, Reject> {
         rest = rest.trim_start();
     }
     match (open.pop(), open.is_empty()) {
-        (Some(whole), true) if whole.items.is_empty() && !whole.is_or => Ok(Vec::new()),
+        (Some(whole), true) if whole.items.is_empty() && !whole.is_or && !whole.is_not => Ok(Vec::new()),
         (Some(whole), true) => whole.close(),
         _ => Err(bad("parentheses or braces are not closed")),
     }
@@ -191,8 +191,8 @@ fn word<'a>(text: &'a str, open: &mut Vec<Group>) -> Result<&'a str, Reject> {
     let (word, behind) = text.split_at_checked(end).unwrap_or((text, ""));
     let Some(group) = open.last_mut() else { return Ok(behind) };
     match word {
-        "OR" | "|" if group.items.is_empty() || group.is_or => {
-            return Err(bad("something is missing before OR"));
+        "OR" | "|" | "AND" if group.items.is_empty() || group.is_or || group.is_not => {
+            return Err(bad("something is missing before AND or OR"));
         }
         "OR" | "|" => group.is_or = true,
         "AND" => {}

@@ -36,7 +36,10 @@ impl SearchKey for Key {
         Ok(match self {
             Self::Email => Box::new(Numbered(Number::Email, number(args)?)),
             Self::Thread => Box::new(Numbered(Number::Thread, number(args)?)),
-            Self::Label => labelled(Wanted::Label(label::read(args)?)),
+            Self::Label => match label::read_any(args)? {
+                Ok(label) => labelled(Wanted::Label(label)),
+                Err(_) => Box::new(Labelled { wanted: Wanted::Nothing, mailboxes: Vec::new() }),
+            },
         })
     }
 }
@@ -68,6 +71,8 @@ impl SearchTest for Numbered {
 }
 
 enum Wanted {
+    /// A label with a backslash that means nothing here.
+    Nothing,
     Label(Label),
     /// As the search language writes it: in lower case, with hyphens.
     Word(String),
@@ -107,8 +112,12 @@ impl SearchTest for Labelled {
 
     async fn prepare(&mut self, cx: &Context<'_>, login: &Login, selected: &Selected) -> Result<(), Reject> {
         objects(cx)?;
+        if matches!(self.wanted, Wanted::Nothing) {
+            return Ok(());
+        }
         let labels = Labels::load(cx, login, selected).await?;
         let wanted: Vec<_> = match &self.wanted {
+            Wanted::Nothing => Vec::new(),
             // One that lies elsewhere, or is no label, no message has.
             Wanted::Label(label) => labels.find(cx, login, label).into_iter().flatten().collect(),
             Wanted::Word(word) => labels
@@ -218,6 +227,10 @@ fn state(search: &Searching<'_>, field: Field, text: &str) -> Parsed {
 /// `2004/04/16`, `2004-04-16` or `04/16/2004`, as SEARCH writes it.
 fn day(text: &str) -> Result<String, Reject> {
     let bad = || Reject::bad(format!("X-GM-RAW: {text:.40} is no date such as 2004/04/16"));
+    // Seconds since 1970, which Gmail knows as well.
+    if text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 4 {
+        return Err(refuse(text));
+    }
     let mut parts = text.split(['/', '-']);
     let parts: [Option<&str>; 4] = std::array::from_fn(|_| parts.next());
     let [Some(one), Some(two), Some(three), None] = parts else { return Err(bad()) };

@@ -139,7 +139,14 @@ impl Change {
         for label in self.labels.iter().filter(|label| **label != Label::System(System::Starred)) {
             match labels.find(cx, login, label)? {
                 Ok(mailbox) => named.push(mailbox),
-                Err(place) => missing.push((label, place)),
+                // `\Sent` and `Sent` are one mailbox, which is then for something.
+                Err(place) => {
+                    match missing.iter_mut().find(|(_, other): &&mut (_, Place)| other.name == place.name) {
+                        Some(other) if matches!(label, Label::System(_)) => *other = (label, place),
+                        Some(_) => {}
+                        None => missing.push((label, place)),
+                    }
+                }
             }
         }
         let emails = rows.iter().filter_map(|row| row.email_id);

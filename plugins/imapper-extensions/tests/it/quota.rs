@@ -111,6 +111,24 @@ async fn what_the_operator_allows_holds_without_any_command_of_quota() {
     }
 }
 
+/// RFC 9208 §3: units are of 1,024 octets, and what was told can be set.
+#[tokio::test]
+async fn a_limit_within_a_unit_can_be_set_as_it_is_told() {
+    let server = shared(&Arc::new(Memory::new())).allowance(QuotaLimits::new(Some(1500), None));
+    let server = server.extensions(by_name(&["QUOTA", "QUOTASET"], true)).build().unwrap();
+    let mut client = Client::logged_in(&server).await;
+    for (command, told, answer) in [
+        ("a1 GETQUOTA testuser", "(STORAGE 0 2)", "a1 OK"),
+        ("a2 SETQUOTA testuser (STORAGE 2)", "(STORAGE 0 2)", "a2 OK"),
+        ("a3 SETQUOTA testuser (STORAGE 3)", "(STORAGE 0 2)", "a3 NO [NOPERM]"),
+    ] {
+        let lines = client.run(command).await;
+        assert_eq!(lines[0], format!("* QUOTA testuser {told}"), "{command}");
+        assert!(lines[1].starts_with(answer), "{command}: {lines:?}");
+    }
+    assert!(client.run("a4 APPEND INBOX {1501}").await[0].starts_with("a4 NO [OVERQUOTA]"));
+}
+
 #[tokio::test]
 async fn the_owner_sets_less_than_the_operator_allows_and_no_more() {
     let memory = Arc::new(Memory::new());

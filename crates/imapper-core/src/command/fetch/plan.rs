@@ -41,10 +41,14 @@ pub(super) fn parse(
 
 /// A macro, an item, or a list of items.
 pub(super) fn items(registry: &Registry, args: &mut Args<'_>) -> Result<Vec<Box<dyn Fetched>>, Reject> {
-    let mut items = Vec::new();
+    let mut items: Vec<Box<dyn Fetched>> = Vec::new();
     if args.eat(b'(') {
         loop {
-            items.push(item(registry, args)?);
+            let item = item(registry, args)?;
+            // What is always the same is told once, however often a client asks: it may be dear.
+            if item.name().is_empty() || items.iter().all(|other| other.name() != item.name()) {
+                items.push(item);
+            }
             if !args.eat(b' ') {
                 break;
             }

@@ -152,7 +152,8 @@ impl Faults {
             Fault::Delay(delay) => self.delay(delay).map_err(limit)?,
             Fault::Split => self.split(),
             Fault::Answer(command, nth, answer) => {
-                if cx.shared.registry.row(&words(&command).1).is_none() {
+                let (has_uid, name) = words(&command);
+                if !cx.shared.registry.row(&name).is_some_and(|row| row.uid.fits(has_uid)) {
                     return Err(Reject::code(Code::CANNOT, "there is no such command"));
                 }
                 self.answer_with(&command, nth, answer).map_err(limit)?;
@@ -207,10 +208,14 @@ impl BeforeCommand for Faults {
             if due.uid == cx.uid && due.name == cx.name {
                 due.left = due.left.saturating_sub(1);
             }
-            if due.left == 0 {
-                now.get_or_insert_with(|| due.answer.clone());
+            if due.left > 0 {
+                return true;
             }
-            due.left > 0
+            // A command has one answer: what is due as well, is due for the next.
+            let waits = now.is_some();
+            now.get_or_insert_with(|| due.answer.clone());
+            due.left = 1;
+            waits
         });
         let Some(answer) = now else { return Ok(()) };
         tracing::info!(connection = cx.connection.id, command = cx.name, ?answer, "fails as told");

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::command::capability;
-use crate::registry::{Context, Flow, Outcome, Row, Run, Shared, Ticket, UidForm, Updates, Upgrade, Waiting};
+use crate::registry::{Context, Flow, Outcome, Row, Run, Shared, Ticket, Updates, Upgrade, Waiting};
 use crate::session::view::Removals;
 use crate::session::{Data, Output, Policy, Reject, Reply, State, Upload};
 use crate::types::Code;
@@ -193,12 +193,7 @@ impl Session {
         let Some(row) = row else {
             return self.reject(head.tag, "", Reject::bad("there is no such command")).await;
         };
-        let fits = match row.uid {
-            UidForm::No => !head.uid,
-            UidForm::Also => true,
-            UidForm::Only => head.uid,
-        };
-        if !fits {
+        if !row.uid.fits(head.uid) {
             let text = if head.uid {
                 "this command has no form with UID"
             } else {

@@ -169,6 +169,17 @@ pub enum UidForm {
     Only,
 }
 
+impl UidForm {
+    /// Whether the command may come so.
+    pub const fn fits(self, has_uid: bool) -> bool {
+        match self {
+            Self::No => !has_uid,
+            Self::Also => true,
+            Self::Only => has_uid,
+        }
+    }
+}
+
 /// What is told of the mailbox before a command's tagged reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Updates {

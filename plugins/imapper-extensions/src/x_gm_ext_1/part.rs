@@ -12,15 +12,17 @@ enum Token<'a> {
 
 /// Whether a part is an attachment: its disposition (RFC 2183) says so.
 pub(super) fn has_attachment(structure: &[u8]) -> bool {
-    let (mut before, mut is_attachment) = (false, false);
+    // How much of `("attachment" (` or `("attachment" NIL)` stands there. A parameter of that name has a string behind
+    // it, and an address with it (RFC 9051 §7.5.2, the envelope of a message in a message) two more.
+    let mut found = 0;
     for token in tokens(structure) {
-        // `("attachment" (…))` or `("attachment" NIL)`; a parameter of that name has a string behind it.
-        if is_attachment && matches!(token, Token::Open | Token::Word) {
-            return true;
-        }
-        is_attachment =
-            matches!(token, Token::Text(text) if before && text.eq_ignore_ascii_case(b"attachment"));
-        before = matches!(token, Token::Open);
+        found = match (found, token) {
+            (2, Token::Open) | (3, Token::Close) => return true,
+            (1, Token::Text(text)) if text.eq_ignore_ascii_case(b"attachment") => 2,
+            (2, Token::Word) => 3,
+            (_, Token::Open) => 1,
+            _ => 0,
+        };
     }
     false
 }
@@ -99,6 +101,8 @@ mod tests {
             (r#"("attachment" "plain" NIL NIL "attachment" "7BIT" 1)"#, false),
             (r#"("text" "plain" ("x" "(\"attachment\" NIL") NIL NIL "7BIT" 1 1)"#, false),
             ("(\"text\" \"plain\" (\"x\" {18}\r\n(\"attachment\" NIL)) NIL NIL \"7BIT\" 1 1)", false),
+            (r#"("message" "rfc822" NIL ("" "" (("attachment" NIL "x" "y")) NIL) ("text" "plain"))"#, false),
+            (r#"("message" "rfc822" NIL ("" "" (("x" NIL "attachment" "y")) NIL) ("text" "plain"))"#, false),
             ("", false),
             ("(\"attachment\"", false),
             ("(\"a\\", false),

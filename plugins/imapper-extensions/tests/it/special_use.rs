@@ -1,17 +1,13 @@
 //! What wire scripts can't show of SPECIAL-USE: what the configuration says, and a storage that can't keep it.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use imapper_core::registry::slots::StorageLayer;
 use imapper_core::registry::{Extension, Registry};
-use imapper_core::storage::{
-    AccountId, Appended, BodyRef, ByteStream, Caps, FlagChange, MailboxId, MailboxInfo, Mbox, NewMessage,
-    Result, RowStream, Snapshot, Staged, Status, Storage, StorageError, Stored, TreeOp, Want,
-};
-use imapper_core::types::{ModSeq, UidSet};
+use imapper_core::storage::{AccountId, MailboxInfo, Result, Storage, StorageError, TreeOp};
 use imapper_extensions::{Options, SpecialUses, find};
+use imapper_testkit::layer::{Layer, Layered};
 
 use crate::client::{Client, by_name, server};
 
@@ -65,53 +61,26 @@ impl Extension for Useless {
 
 impl StorageLayer for Useless {
     fn wrap(&self, storage: Arc<dyn Storage>) -> Arc<dyn Storage> {
-        Arc::new(Plain(storage))
+        Arc::new(Layered(Plain(storage)))
     }
 }
 
-/// The tree of a storage, without special uses.
+/// A storage that keeps no special uses.
 struct Plain(Arc<dyn Storage>);
 
 #[async_trait]
-impl Storage for Plain {
-    fn caps(&self) -> Caps {
-        self.0.caps()
+impl Layer for Plain {
+    type Below = dyn Storage;
+
+    fn below(&self) -> &Arc<dyn Storage> {
+        &self.0
     }
-    async fn list(&self, account: &AccountId) -> Result<Vec<MailboxInfo>> {
-        self.0.list(account).await
-    }
-    async fn subscriptions(&self, account: &AccountId) -> Result<Vec<String>> {
-        self.0.subscriptions(account).await
-    }
+
     async fn tree(&self, account: &AccountId, op: TreeOp) -> Result<Option<MailboxInfo>> {
         match op {
             TreeOp::Create { special_use, .. } if !special_use.is_empty() => Err(StorageError::Unsupported),
             op => self.0.tree(account, op).await,
         }
-    }
-    async fn status(&self, account: &AccountId, ids: &[MailboxId]) -> Result<Vec<Status>> {
-        self.0.status(account, ids).await
-    }
-    async fn snapshot(&self, mbox: &Mbox) -> Result<Snapshot> {
-        self.0.snapshot(mbox).await
-    }
-    async fn rows(&self, mbox: &Mbox, uids: &UidSet, want: Want) -> Result<RowStream> {
-        self.0.rows(mbox, uids, want).await
-    }
-    async fn read(&self, body: &BodyRef, range: Range<u64>) -> Result<ByteStream> {
-        self.0.read(body, range).await
-    }
-    async fn stage(&self, account: &AccountId, size: Option<u64>, body: ByteStream) -> Result<Staged> {
-        self.0.stage(account, size, body).await
-    }
-    async fn append(&self, mbox: &Mbox, messages: Vec<NewMessage>) -> Result<Appended> {
-        self.0.append(mbox, messages).await
-    }
-    async fn set_flags(&self, mbox: &Mbox, change: FlagChange) -> Result<Stored> {
-        self.0.set_flags(mbox, change).await
-    }
-    async fn expunge(&self, mbox: &Mbox, uids: &UidSet, only_deleted: bool) -> Result<(UidSet, ModSeq)> {
-        self.0.expunge(mbox, uids, only_deleted).await
     }
 }
 

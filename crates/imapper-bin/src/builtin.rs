@@ -1,6 +1,8 @@
 //! What a build holds: storages, user databases, protocol extensions, each under the name that a
 //! configuration calls it by. A third party's server adds its own.
 
+#[cfg(feature = "maildir")]
+mod maildir;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "static")]
@@ -61,7 +63,7 @@ struct Entry {
 type ExtensionFactory = Box<dyn Fn(&imapper_extensions::Options) -> Box<dyn Extension> + Send + Sync>;
 
 /// Plugins that have a name but no crate yet, and the feature that will hold them.
-const LATER_STORAGES: [&str; 2] = ["maildir", "s3"];
+const LATER_STORAGES: [&str; 1] = ["s3"];
 const LATER_USERS: [&str; 3] = ["htpasswd", "ldap", "sql"];
 
 impl Builtin {
@@ -219,7 +221,7 @@ fn absent<'a>(
         return config.problem(format!("{kind} plugin {name:?} is not in this build: {holds}"));
     }
     let feature = match name {
-        "memory" | "static" => format!(": build imapper-bin with the feature `{name}`"),
+        "maildir" | "memory" | "static" => format!(": build imapper-bin with the feature `{name}`"),
         _ => nearest(name, there_are.iter().copied())
             .map_or(String::new(), |near| format!("; did you mean {near:?}?")),
     };
@@ -234,6 +236,8 @@ pub fn builtin() -> Builtin {
         builtin =
             builtin.entry(entry.aliases, entry.standard, Box::new(move |options| entry.extension(options)));
     }
+    #[cfg(feature = "maildir")]
+    let builtin = maildir::add(builtin);
     #[cfg(feature = "memory")]
     let builtin = memory::add(builtin);
     #[cfg(feature = "static")]

@@ -1,0 +1,278 @@
+//! Which mailboxes there are: the folders, and the id that each has in its list of UIDs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+
+use imapper_core::storage::{Event, MailboxId, Result, StorageError};
+
+use super::settings::Setting;
+use super::{Account, Slot, State};
+use crate::disk::{Disk, Kind};
+use crate::format::courier;
+use crate::format::folder::{Layout, from_path};
+use crate::format::uidlist::UidList;
+use crate::home::{LIST, replace};
+use crate::mailbox::file::join;
+use crate::mailbox::index;
+use crate::watch::Seen;
+
+/// How deep folders may lie in each other.
+const MAX_LEVELS: usize = 32;
+/// What the list of UIDs begins with is shorter than this.
+const HEAD: usize = 1024;
+
+impl Account {
+    /// Whether something was seen that mailboxes may come from.
+    pub(super) fn tree_was_seen(&self, state: &State) -> bool {
+        let Some(watching) = &self.watching else { return false };
+        let mut was_seen = false;
+        for (folder, key) in &state.tree_keys {
+            for seen in watching.drain(*key) {
+                was_seen |= match seen {
+                    Seen::All => true,
+                    Seen::Name { name, gone } => self.is_tree_change(state, folder, &name, gone),
+                };
+            }
+        }
+        was_seen
+    }
+
+    fn is_tree_change(&self, state: &State, folder: &str, name: &str, gone: bool) -> bool {
+        let is_folder = match self.layout {
+            Layout::MaildirPlusPlus => name.starts_with('.') || name == "cur",
+            Layout::Fs => !is_ours(name),
+        };
+        if !is_folder {
+            return false;
+        }
+        let path = if name == "cur" { folder.to_owned() } else { join(folder, name) };
+        let here = from_path(self.layout, &path).is_some_and(|name| state.names.contains_key(&name));
+        here == gone
+    }
+
+    /// Sees to the tree and the settings being what the disk has. Only in the thread that runs the changes.
+    pub(super) fn refresh_tree(&self) -> Result<()> {
+        let changed = self.read_settings()?;
+        let stale = {
+            let state = self.read();
+            state.tree_stale || self.tree_was_seen(&state)
+        };
+        if stale || changed {
+            self.scan()?;
+        }
+        Ok(())
+    }
+
+    fn scan(&self) -> Result<()> {
+        self.watch_tree("");
+        let folders = self.folders().map_err(StorageError::backend)?;
+        let mut names = BTreeMap::new();
+        let mut found: HashMap<MailboxId, (String, String)> = HashMap::new();
+        for (folder, name) in folders {
+            let id = match self.identify(&folder, &found) {
+                Ok(id) => id,
+                Err(StorageError::NoMailbox) => continue,
+                Err(error) => return Err(error),
+            };
+            names.insert(name.clone(), id.clone());
+            found.insert(id, (name, folder));
+        }
+        let mut state = self.write();
+        let changed = state.names != names;
+        let gone: Vec<MailboxId> =
+            state.slots.keys().filter(|id| !found.contains_key(*id)).cloned().collect();
+        let gone: Vec<Slot> = gone.iter().filter_map(|id| state.slots.remove(id)).collect();
+        for (id, (name, folder)) in found {
+            match state.slots.get_mut(&id) {
+                Some(slot) => (slot.name, slot.folder) = (name, folder),
+                None => drop(state.slots.insert(id.clone(), Slot::new(id, name, folder))),
+            }
+        }
+        state.names = names;
+        state.tree_stale = false;
+        drop(state);
+        self.unwatch(&gone);
+        if changed {
+            self.tell(Event::Tree);
+        }
+        Ok(())
+    }
+
+    /// Ends watching mailboxes that have gone.
+    pub(super) fn unwatch(&self, gone: &[Slot]) {
+        let Some(watching) = &self.watching else { return };
+        for (_, key) in gone.iter().filter_map(|slot| slot.keys).flatten() {
+            watching.remove(key);
+        }
+    }
+
+    /// Watches a folder for mailboxes that come and go in it.
+    fn watch_tree(&self, folder: &str) {
+        let (Some(watching), Some(base)) = (&self.watching, &self.base) else { return };
+        if self.read().tree_keys.contains_key(folder) {
+            return;
+        }
+        let key = watching.add(&base.join(Path::new(folder)), self.this.clone(), None);
+        self.write().tree_keys.insert(folder.to_owned(), key);
+    }
+
+    /// The folders of mailboxes, with their names.
+    fn folders(&self) -> io::Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        if is_mailbox(&*self.disk, "")? {
+            found.push((String::new(), "INBOX".to_owned()));
+        }
+        match self.layout {
+            Layout::MaildirPlusPlus => {
+                for (name, kind) in self.disk.list("")? {
+                    if kind == Kind::Folder && name.starts_with('.') {
+                        self.note_folder(name, &mut found)?;
+                    }
+                }
+            }
+            Layout::Fs => {
+                // Breadth first, and no deeper than names may be.
+                let mut level = vec![String::new()];
+                for _ in 0..MAX_LEVELS {
+                    let mut below = Vec::new();
+                    for folder in level {
+                        self.watch_tree(&folder);
+                        for (name, kind) in self.disk.list(&folder)? {
+                            if kind == Kind::Folder && !is_ours(&name) {
+                                let path = join(&folder, &name);
+                                self.note_folder(path.clone(), &mut found)?;
+                                below.push(path);
+                            }
+                        }
+                    }
+                    level = below;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn note_folder(&self, path: String, found: &mut Vec<(String, String)>) -> io::Result<()> {
+        if !is_mailbox(&*self.disk, &path)? {
+            return Ok(());
+        }
+        if let Some(name) = from_path(self.layout, &path) {
+            found.push((path, name));
+        } else {
+            tracing::debug!(account = %self.id, path, "a folder whose name is no mailbox's");
+        }
+        Ok(())
+    }
+
+    /// The id of a mailbox; one is made where it has none, or that of another one from which it was copied.
+    fn identify(&self, folder: &str, others: &HashMap<MailboxId, (String, String)>) -> Result<MailboxId> {
+        let guid =
+            head(&*self.disk, &join(folder, LIST)).map_err(StorageError::backend)?.and_then(|list| list.guid);
+        match guid.map(MailboxId::from).filter(|id| !others.contains_key(id)) {
+            Some(id) => Ok(id),
+            None => self.make_list(folder),
+        }
+    }
+
+    /// Makes the list of UIDs of a mailbox that has none, or none with an id: from Courier's if there is one.
+    fn make_list(&self, folder: &str) -> Result<MailboxId> {
+        let path = join(folder, LIST);
+        let mut list = match self.disk.read(&path) {
+            Ok(bytes) => UidList::parse(&bytes).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.courier(folder)?.unwrap_or_default()
+            }
+            Err(error) => return Err(StorageError::backend(error)),
+        };
+        let id = new_guid();
+        let mut settings = Vec::new();
+        if list.validity.is_none() {
+            // An index that was left says which one it was.
+            let index = self.index.read(&self.home(folder, &id).index_path()).ok();
+            let validity = match index.as_deref().and_then(index::validity) {
+                Some(validity) if validity > 0 => validity,
+                _ => self.read().settings.next_validity()?.get(),
+            };
+            list.validity = Some(validity);
+        }
+        list.next = list.next.max(1);
+        list.guid = Some(id.clone());
+        settings.push(Setting::Validity { last: list.validity.unwrap_or_default() });
+        let written = (|| {
+            replace(&*self.disk, &path, crate::format::uidlist::print(&list).as_bytes())?;
+            self.disk.sync_folder(folder)?;
+            self.write_settings(&settings)
+        })();
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StorageError::NoMailbox),
+            written => written.map_err(|error| super::batch::failure(&error)).map(|()| MailboxId::from(id)),
+        }
+    }
+
+    fn courier(&self, folder: &str) -> Result<Option<UidList>> {
+        let bytes = match self.disk.read(&join(folder, "courierimapuiddb")) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StorageError::backend(error)),
+        };
+        let read = courier::parse(&bytes);
+        Ok(read.map(|(validity, next, entries)| UidList {
+            validity: Some(validity),
+            next,
+            entries,
+            ..UidList::default()
+        }))
+    }
+
+    /// Adds to the settings outside of a batch, durably.
+    fn write_settings(&self, settings: &[Setting]) -> io::Result<()> {
+        let len = self.read().settings_known.0;
+        let frame = index::frame(settings);
+        self.index.write_at(super::settings::SETTINGS, len, &frame)?;
+        self.index.sync_file(super::settings::SETTINGS)?;
+        let mut state = self.write();
+        state.settings.apply(settings);
+        state.settings_known.0 = len.saturating_add(frame.len() as u64);
+        Ok(())
+    }
+}
+
+/// 32 hexadecimal digits that nobody else makes.
+pub(super) fn new_guid() -> String {
+    crate::unique::guid()
+}
+
+/// What is no mailbox in nested folders.
+fn is_ours(name: &str) -> bool {
+    let files = ["cur", "new", "tmp", "subscriptions", "maildirfolder"];
+    name.starts_with('.')
+        || files.contains(&name)
+        || name.starts_with("imapper.")
+        || name.starts_with("dovecot")
+}
+
+/// Whether a folder holds messages.
+fn is_mailbox(disk: &dyn Disk, folder: &str) -> io::Result<bool> {
+    match disk.stat(&join(folder, "cur")) {
+        Ok(stat) => Ok(stat.kind == Kind::Folder),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What a list of UIDs says in its first line.
+fn head(disk: &dyn Disk, path: &str) -> io::Result<Option<UidList>> {
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = vec![0; HEAD];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    let end = memchr::memchr(b'\n', &bytes).map_or(0, |at| at.saturating_add(1));
+    Ok(UidList::parse(bytes.get(..end).unwrap_or_default()).ok())
+}

@@ -1,0 +1,106 @@
+//! What an account holds in memory, behind its lock. Only the thread that runs the account's changes writes it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use imapper_core::storage::{MailboxId, MailboxInfo, Result, StorageError};
+
+use super::settings::Settings;
+use crate::mailbox::Mailbox;
+use crate::mailbox::cache::Cache;
+use crate::mailbox::entry::Place;
+use crate::mailbox::load::Known;
+use crate::watch::Key;
+
+/// An account's mailboxes and settings.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) names: BTreeMap<String, MailboxId>,
+    pub(crate) slots: HashMap<MailboxId, Slot>,
+    pub(crate) settings: Settings,
+    /// Octets of the settings' file, and its number in the file system.
+    pub(crate) settings_known: (u64, u64),
+    /// The folders whose names are watched for mailboxes that come and go.
+    pub(crate) tree_keys: HashMap<String, Key>,
+    /// Mailboxes may have come or gone.
+    pub(crate) tree_stale: bool,
+}
+
+/// A mailbox, opened or not.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: MailboxId,
+    pub(crate) name: String,
+    /// Its folder, below the account's.
+    pub(crate) folder: String,
+    /// `None` until somebody asks for more than its name.
+    pub(crate) mailbox: Option<Mailbox>,
+    pub(crate) known: Known,
+    /// What watches `new/` and `cur/`.
+    pub(crate) keys: Option<[(Place, Key); 2]>,
+    /// The files are not what was thought: open it anew.
+    pub(crate) stale: bool,
+    /// A batch of changes is under way: its own files change now.
+    pub(crate) busy: bool,
+    /// Names that were seen and not looked at yet.
+    pub(crate) suspects: Arc<Mutex<Suspects>>,
+    pub(crate) cache: Arc<Mutex<Cache>>,
+}
+
+/// What was seen in a mailbox's folders.
+#[derive(Debug, Default)]
+pub(crate) struct Suspects {
+    pub(crate) names: Vec<(Place, String)>,
+    /// So much was seen that all has to be looked at.
+    pub(crate) all: bool,
+    /// Since when a message is missing whose new name may still be told.
+    pub(crate) unsure: Option<Instant>,
+}
+
+impl Slot {
+    pub(crate) fn new(id: MailboxId, name: String, folder: String) -> Self {
+        Self {
+            id,
+            name,
+            folder,
+            mailbox: None,
+            known: Known::default(),
+            keys: None,
+            stale: false,
+            busy: false,
+            suspects: Arc::default(),
+            cache: Arc::default(),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn slot(&self, id: &MailboxId) -> Result<&Slot> {
+        self.slots.get(id).ok_or(StorageError::NoMailbox)
+    }
+
+    /// An opened mailbox.
+    pub(crate) fn mailbox(&self, id: &MailboxId) -> Result<&Mailbox> {
+        self.slot(id)?.mailbox.as_ref().ok_or(StorageError::NoMailbox)
+    }
+
+    pub(crate) fn info(&self, slot: &Slot) -> MailboxInfo {
+        let mut info = MailboxInfo::new(slot.id.clone(), slot.name.as_str());
+        info.special_use = self.settings.uses.get(&slot.id).cloned().unwrap_or_default();
+        info
+    }
+
+    /// All mailboxes.
+    pub(crate) fn list(&self) -> Vec<MailboxInfo> {
+        self.names.values().filter_map(|id| self.slots.get(id)).map(|slot| self.info(slot)).collect()
+    }
+
+    /// Octets and messages of all mailboxes, if all are opened.
+    pub(crate) fn used(&self) -> Option<(u64, u64)> {
+        self.slots.values().try_fold((0u64, 0u64), |(octets, messages), slot| {
+            let mailbox = slot.mailbox.as_ref()?;
+            Some((octets.saturating_add(mailbox.size()), messages.saturating_add(mailbox.len() as u64)))
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! What a change does to files, step by step. Each step can be done again after a crash, whether or not it was done
+//! before, and those that add can be taken back.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{Disk, Kind};
+use crate::home::replace;
+
+/// One change of names, or of a small file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// One more name for a file.
+    Link { from: String, to: String },
+    /// Another name for a file or a folder.
+    Rename { from: String, to: String },
+    /// A small file, whole.
+    Write { path: String, octets: Vec<u8> },
+    /// A folder.
+    Folder { path: String },
+    /// One name less. A file that has none left is gone.
+    Unlink { path: String },
+    /// A folder less, if it is empty.
+    RemoveFolder { path: String },
+}
+
+impl Step {
+    /// Does the step.
+    pub(crate) fn run(&self, disk: &dyn Disk) -> io::Result<()> {
+        match self {
+            Self::Link { from, to } => disk.link(from, to),
+            Self::Rename { from, to } => disk.rename(from, to),
+            Self::Write { path, octets } => replace(disk, path, octets),
+            Self::Folder { path } => disk.make_folder(path),
+            Self::Unlink { path } => ignore(disk.unlink(path), io::ErrorKind::NotFound),
+            Self::RemoveFolder { path } => remove_folder(disk, path),
+        }
+    }
+
+    /// Does the step if it was not done before a crash.
+    pub(crate) fn run_again(&self, disk: &dyn Disk) -> io::Result<()> {
+        match self {
+            Self::Link { from, to } => {
+                let done = ignore(disk.link(from, to), io::ErrorKind::AlreadyExists);
+                ignore(done, io::ErrorKind::NotFound)
+            }
+            // What is at the target already was put there by this very step, or later.
+            Self::Rename { to, .. } if exists(disk, to)? => Ok(()),
+            Self::Rename { from, to } => ignore(disk.rename(from, to), io::ErrorKind::NotFound),
+            Self::Folder { path } => ignore(disk.make_folder(path), io::ErrorKind::AlreadyExists),
+            // The folder may have gone since, with all that was in it.
+            Self::Write { .. } => ignore(self.run(disk), io::ErrorKind::NotFound),
+            Self::Unlink { .. } | Self::RemoveFolder { .. } => self.run(disk),
+        }
+    }
+
+    /// Takes a step back that was done.
+    pub(crate) fn undo(&self, disk: &dyn Disk) -> io::Result<()> {
+        match self {
+            Self::Link { to, .. } => disk.unlink(to),
+            Self::Rename { from, to } => disk.rename(to, from),
+            Self::Folder { path } => remove_folder(disk, path),
+            // A keyword more in a list harms nobody, and what is unlinked comes last of all.
+            Self::Write { .. } | Self::Unlink { .. } | Self::RemoveFolder { .. } => Ok(()),
+        }
+    }
+
+    /// The folders whose names the step changes.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &str> {
+        let (one, other) = match self {
+            Self::Link { to: path, .. }
+            | Self::Write { path, .. }
+            | Self::Folder { path }
+            | Self::Unlink { path }
+            | Self::RemoveFolder { path } => (path, None),
+            Self::Rename { from, to } => (from, Some(to)),
+        };
+        std::iter::once(one).chain(other).map(|path| parent(path))
+    }
+
+    /// The folder that the step makes under its last name: what lies in it is synced there.
+    pub(crate) fn made_folder(&self) -> Option<&str> {
+        match self {
+            Self::Folder { path } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// The folder in which a name lies.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn exists(disk: &dyn Disk, path: &str) -> io::Result<bool> {
+    match disk.stat(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn ignore(done: io::Result<()>, kind: io::ErrorKind) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == kind => Ok(()),
+        done => done,
+    }
+}
+
+/// Removes a folder if nothing is in it.
+fn remove_folder(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    match disk.remove_folder(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// Removes a folder and all in it. Goes a few levels deep, as deep as a mailbox is: there is no recursion without end.
+pub(crate) fn remove_tree(disk: &dyn Disk, path: &str, levels: usize) -> io::Result<()> {
+    for (name, kind) in disk.list(path)? {
+        let path = format!("{path}/{name}");
+        match kind {
+            Kind::Folder if levels > 0 => remove_tree(disk, &path, levels.saturating_sub(1))?,
+            Kind::Folder => disk.remove_folder(&path)?,
+            Kind::File | Kind::Other => disk.unlink(&path)?,
+        }
+    }
+    disk.remove_folder(path)
+}

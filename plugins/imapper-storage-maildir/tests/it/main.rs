@@ -1,0 +1,6 @@
+//! The storage as others see it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod conformance;
+mod folder;

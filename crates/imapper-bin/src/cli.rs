@@ -62,6 +62,8 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Serve (the default)
     Serve,
+    /// Make a working server out of nothing, say how to connect, and serve; later on, serve what is there
+    Quickstart(Quickstart),
     /// Read the configuration, open every plugin, check the certificate, and say what is wrong
     Check,
     /// List the storages, user databases and protocol extensions of this build
@@ -69,13 +71,19 @@ pub(crate) enum Command {
     /// Ask for a password, and print a line for `accounts` of the static users
     Passwd(Passwd),
     #[command(hide = true)]
-    Quickstart(Rest),
-    #[command(hide = true)]
     Import(Rest),
     #[command(hide = true)]
     Export(Rest),
     #[command(hide = true)]
     Doctor(Rest),
+}
+
+/// Arguments of `quickstart`.
+#[derive(Args, Debug)]
+pub(crate) struct Quickstart {
+    /// The folder that gets imapper.toml, a certificate with its key, and the mail
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Arguments of `passwd`. A password is none of them: other users could see it.

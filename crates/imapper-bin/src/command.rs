@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod passwd;
 pub(crate) mod plugins;
+pub(crate) mod quickstart;
 
 use std::io::Write as _;
 

@@ -6,6 +6,7 @@ mod command;
 mod config;
 mod error;
 mod extensions;
+mod files;
 mod log;
 mod open_files;
 mod parts;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{AccountId, MailboxId, Mbox, NewMessage, Result};
+use super::{AccountId, MailboxId, Mbox, NewMessage, Result, StorageError};
 use crate::types::{Keyword, ModSeq, SystemFlag, Uid, UidSet, UidValidity};
 
 /// One small space of keys and values for mailboxes and accounts: METADATA (`/private/…`, `/shared/…`), ACL
@@ -133,6 +133,11 @@ pub trait Import: Send + Sync {
     /// Adds messages with their UIDs, all or none, and raises UIDNEXT above them.
     /// [`Exists`](super::StorageError::Exists) if a UID is taken or was, by a message that is gone.
     async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()>;
+    /// Says what a mailbox is for (RFC 6154), in the place of what was said before.
+    /// [`Unsupported`](super::StorageError::Unsupported) if that can't be kept.
+    async fn set_special_use(&self, _mbox: &Mbox, _uses: Vec<Arc<str>>) -> Result<()> {
+        Err(StorageError::Unsupported)
+    }
 }
 
 /// From where a mailbox goes on that comes from another server.

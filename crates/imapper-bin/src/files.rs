@@ -1,7 +1,7 @@
 //! Files that a command leaves behind: whole or not there, and on the disk when it says so.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Makes a file that only its owner may read, and brings it to the disk. One that is there already is an error.
@@ -49,6 +49,48 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
+}
+
+/// A file that has not got its name yet. It goes when it is dropped.
+pub(crate) struct Beside {
+    path: PathBuf,
+    file: BufWriter<File>,
+    kept: bool,
+}
+
+impl Beside {
+    /// One that a crash has left behind is taken over.
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        let beside = path.with_file_name(format!(".{name}.part"));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = BufWriter::with_capacity(128 * 1024, options.open(&beside)?);
+        Ok(Self { path: beside, file, kept: false })
+    }
+
+    pub(crate) fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all(octets)
+    }
+
+    /// Brings it to the disk, and gives it its name.
+    pub(crate) fn keep(mut self, path: &Path) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        rename_new(&self.path, path)?;
+        self.kept = true;
+        sync_folder(path)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod server;
 #[cfg(all(feature = "memory", feature = "static"))]
 mod test_server;
 mod tls;
+mod transfer;
 mod users;
 
 pub use builtin::{Builtin, OpenedStorage, builtin};

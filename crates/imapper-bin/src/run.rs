@@ -7,7 +7,7 @@ use clap::Parser as _;
 
 use crate::builtin::Builtin;
 use crate::cli::{Cli, Command, Options};
-use crate::command::{self, check, passwd, plugins, quickstart};
+use crate::command::{self, check, export, import, passwd, plugins, quickstart};
 use crate::error::Failure;
 use crate::server::Configuration;
 use crate::{serve, tls};
@@ -58,8 +58,8 @@ fn obey(builtin: Builtin, cli: Cli) -> Result<(), Failure> {
             let options = quickstart::prepare(&builtin, &arguments, cli.options, variables()?)?;
             wait(serve::run(builtin, Configuration::of(options)))
         }
-        Some(Command::Import(_)) => Err(command::later("import", "maildir")),
-        Some(Command::Export(_)) => Err(command::later("export", "maildir")),
+        Some(Command::Import(arguments)) => wait(import::run(&builtin, &configuration()?, &arguments)),
+        Some(Command::Export(arguments)) => wait(export::run(&builtin, &configuration()?, &arguments)),
         Some(Command::Doctor(_)) => Err(command::later("doctor", "maildir")),
     }
 }

@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder};
 use std::path::Path;
 
-use super::{passwd, print};
+use super::{account, passwd, print};
 use crate::builtin::Builtin;
 use crate::cli::{Options, Quickstart};
 use crate::config::{Config, tls_word};
@@ -184,7 +184,7 @@ fn how_to_connect(config: &Config, file: &Path, password: Option<&str>) -> Resul
     for listener in &config.listeners {
         lines.push(format!("  server       {} ({})", listener.address, tls_word(listener.tls)));
     }
-    let users = user_names(config);
+    let users = account::static_users(config);
     lines.push(format!("  user         {}", users.join(", ")));
     lines.push(match password {
         Some(password) => format!("  password     {password}    (told only now: only its hash is kept)"),
@@ -198,13 +198,6 @@ fn how_to_connect(config: &Config, file: &Path, password: Option<&str>) -> Resul
         lines.push(format!("  certificate  {}, SHA-256 {shown}", certificate.display()));
     }
     Ok(lines)
-}
-
-/// The names of the static users.
-fn user_names(config: &Config) -> Vec<String> {
-    let accounts = config.users.iter().filter(|users| users.plugin() == "static");
-    let accounts = accounts.filter_map(|users| users.secrets("accounts").ok().flatten());
-    accounts.flatten().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]
@@ -271,7 +264,7 @@ mod tests {
         );
         assert_eq!(config.storage.plugin(), "maildir");
         assert_eq!(config.storage.required_text("path").unwrap(), "mail/{user}");
-        assert_eq!(user_names(&config), [user_name(std::env::var("USER").ok().as_deref())]);
+        assert_eq!(account::static_users(&config), [user_name(std::env::var("USER").ok().as_deref())]);
         let (certificate, key) = config.tls.unwrap();
         assert!(Certificate::load(&certificate, &key).unwrap().server_config().is_ok());
         assert_eq!(made::fingerprint(&certificate).unwrap().len(), 32 * 3 - 1);

@@ -35,7 +35,7 @@ pub(crate) async fn run(
             }
             Box::new(source)
         }
-        Form::Json => read_json(path, account.as_str())?,
+        Form::Json => Box::new(read_json(path, account.as_str())?),
     };
     let mut target = StorageTarget::new(storage, account, transfer.dry_run);
     let mut tally = Tally::new();

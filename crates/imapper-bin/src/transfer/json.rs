@@ -9,33 +9,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use imapper_core::storage::AccountId;
 use imapper_core::types::Flags;
 use serde_json::json;
 
-use super::{Folder, INBOX, Message, Source, Tally, Target, at};
+use super::{Folder, INBOX, Message, StorageSource, Tally, Target, at};
+use crate::builtin::fixture;
 use crate::error::Failure;
 use crate::files::Beside;
 
-/// What a user sees in a fixture. Messages that do not say when they came did so when the file was changed.
-#[cfg(feature = "memory")]
-pub(crate) fn read_json(path: &Path, user: &str) -> Result<Box<dyn Source>, Failure> {
-    use std::sync::Arc;
-
-    use imapper_core::storage::AccountId;
-    use imapper_storage_memory::{Fixture, Memory};
-
-    let fixture = Fixture::from_file(path).map_err(|error| Failure::Running(error.to_string()))?;
-    let mut memory = Memory::builder().fixture(fixture);
-    if let Ok(changed) = std::fs::metadata(path).and_then(|about| about.modified()) {
-        memory = memory.loaded(changed);
-    }
-    Ok(Box::new(super::StorageSource::new(Arc::new(memory.build()), AccountId::from(user))))
-}
-
 /// What a user sees in a fixture.
-#[cfg(not(feature = "memory"))]
-pub(crate) fn read_json(_path: &Path, _user: &str) -> Result<Box<dyn Source>, Failure> {
-    Err(Failure::configuration("to read JSON, build imapper-bin with the feature `memory`"))
+pub(crate) fn read_json(path: &Path, user: &str) -> Result<StorageSource, Failure> {
+    Ok(StorageSource::new(fixture(path)?, AccountId::from(user)))
 }
 
 /// A fixture that is being written. It gets its name when it is whole.

@@ -171,7 +171,7 @@ async fn round_trip(form: Form, storage: &Arc<dyn Storage>) -> Arc<dyn Storage> 
     let source: Box<dyn Source> = match form {
         Form::Maildir => Box::new(MaildirSource::open(&path).unwrap()),
         Form::Mbox => Box::new(MboxSource::open(&path, None).unwrap()),
-        Form::Json => read_json(&path, "john").unwrap(),
+        Form::Json => Box::new(read_json(&path, "john").unwrap()),
     };
     let back = memory();
     let first = import(&*source, &back).await;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{AccountId, MailboxId, Mbox, NewMessage, Result, StorageError};
+use super::{AccountId, MailboxId, Mbox, NewMessage, Result};
 use crate::types::{Keyword, ModSeq, SystemFlag, Uid, UidSet, UidValidity};
 
 /// One small space of keys and values for mailboxes and accounts: METADATA (`/private/…`, `/shared/…`), ACL
@@ -136,7 +136,7 @@ pub trait Import: Send + Sync {
     /// Says what a mailbox is for (RFC 6154), in the place of what was said before.
     /// [`Unsupported`](super::StorageError::Unsupported) if that can't be kept.
     async fn set_special_use(&self, _mbox: &Mbox, _uses: Vec<Arc<str>>) -> Result<()> {
-        Err(StorageError::Unsupported)
+        Err(super::StorageError::Unsupported)
     }
 }
 

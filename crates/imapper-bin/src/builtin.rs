@@ -10,6 +10,7 @@ mod static_users;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -19,6 +20,7 @@ use imapper_core::storage::Storage;
 use imapper_core::users::{Chain, Users};
 
 use crate::config::{Problem, nearest};
+use crate::error::Failure;
 use crate::extensions::Known;
 use crate::plugin::{PluginConfig, PluginError};
 
@@ -227,6 +229,19 @@ fn absent<'a>(
     };
     let list = if there_are.is_empty() { "none".to_owned() } else { there_are.join(", ") };
     config.problem(format!("{kind} plugin {name:?} is not in this build{feature} (there are: {list})"))
+}
+
+/// The mail of a JSON fixture, in memory.
+#[cfg(feature = "memory")]
+pub(crate) fn fixture(path: &Path) -> Result<Arc<dyn Storage>, Failure> {
+    let memory = memory::fixture(path).map_err(|error| Failure::Running(error.to_string()))?;
+    Ok(Arc::new(memory))
+}
+
+/// The mail of a JSON fixture, in memory.
+#[cfg(not(feature = "memory"))]
+pub(crate) fn fixture(_path: &Path) -> Result<Arc<dyn Storage>, Failure> {
+    Err(Failure::configuration("to read JSON, build imapper-bin with the feature `memory`"))
 }
 
 /// The plugins that the features of this build name.

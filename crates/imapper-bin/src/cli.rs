@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::config::Problem;
+use crate::transfer::Form;
 
 /// A pluggable IMAP server. Without a sub-command it serves.
 #[derive(Debug, Parser)]
@@ -62,20 +63,28 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Serve (the default)
     Serve,
+    /// Make a working server out of nothing, say how to connect, and serve; later on, serve what is there
+    Quickstart(Quickstart),
     /// Read the configuration, open every plugin, check the certificate, and say what is wrong
     Check,
     /// List the storages, user databases and protocol extensions of this build
     Plugins,
     /// Ask for a password, and print a line for `accounts` of the static users
     Passwd(Passwd),
-    #[command(hide = true)]
-    Quickstart(Rest),
-    #[command(hide = true)]
-    Import(Rest),
-    #[command(hide = true)]
-    Export(Rest),
+    /// Bring mail from a Maildir, an mbox file or a JSON file into the storage of the configuration
+    Import(Import),
+    /// Write mail of the storage of the configuration to a Maildir, an mbox file or a JSON file
+    Export(Export),
     #[command(hide = true)]
     Doctor(Rest),
+}
+
+/// Arguments of `quickstart`.
+#[derive(Args, Debug)]
+pub(crate) struct Quickstart {
+    /// The folder that gets imapper.toml, a certificate with its key, and the mail
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Arguments of `passwd`. A password is none of them: other users could see it.
@@ -86,6 +95,44 @@ pub(crate) struct Passwd {
     /// Store it in this file of `user:hash` lines (`accounts_file`), in the place of the user's old line
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+}
+
+/// Arguments of `import`.
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// A Maildir tree, an mbox file or a folder of such, or a JSON file; it is only read
+    pub(crate) source: PathBuf,
+    /// Into this mailbox: INBOX becomes it, other mailboxes lie below it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mailbox: Option<String>,
+    #[command(flatten)]
+    pub(crate) transfer: Transfer,
+}
+
+/// Arguments of `export`.
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// A folder for a Maildir tree or for mbox files, or a file; what is there is not overwritten
+    pub(crate) target: PathBuf,
+    /// Only this mailbox, without those below it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mailbox: Option<String>,
+    #[command(flatten)]
+    pub(crate) transfer: Transfer,
+}
+
+/// Arguments of both.
+#[derive(Args, Debug)]
+pub(crate) struct Transfer {
+    /// Whose mail [default: that of the only user of the configuration]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The form of the file or folder, where it can't be seen from its name or what is in it
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) format: Option<Form>,
 }
 
 /// Whatever follows a sub-command of a later version.

@@ -1,8 +1,12 @@
 //! The sub-commands, a file each.
 
+mod account;
 pub(crate) mod check;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod passwd;
 pub(crate) mod plugins;
+pub(crate) mod quickstart;
 
 use std::io::Write as _;
 

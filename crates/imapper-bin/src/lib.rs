@@ -6,6 +6,7 @@ mod command;
 mod config;
 mod error;
 mod extensions;
+mod files;
 mod log;
 mod open_files;
 mod parts;
@@ -16,6 +17,7 @@ mod server;
 #[cfg(all(feature = "memory", feature = "static"))]
 mod test_server;
 mod tls;
+mod transfer;
 mod users;
 
 pub use builtin::{Builtin, OpenedStorage, builtin};

@@ -7,7 +7,7 @@ use imapper_core::registry::Extension;
 use imapper_core::session::{Namespace, Traffic};
 use imapper_core::storage::QuotaLimits;
 
-use crate::builtin::Builtin;
+use crate::builtin::{Builtin, OpenedStorage};
 use crate::config::{Address, Config, Problem};
 use crate::error::Failure;
 use crate::extensions;
@@ -39,11 +39,7 @@ impl Parts {
             .map_err(|found| problems.extend(found))
             .unwrap_or_default();
         let options = extension_options(config).map_err(|problem| problems.push(problem)).unwrap_or_default();
-        let shared = config.namespaces.iter().filter(|namespace| !namespace.accounts.is_empty());
-        let shared =
-            shared.flat_map(|namespace| namespace.accounts.iter().map(ToString::to_string)).collect();
-        let storage = config.storage.clone().with_shared_accounts(shared);
-        let storage = builtin.open_storage(&storage.with_append_limit(config.limits.core.append)).await;
+        let storage = open_storage(builtin, config).await;
         let storage = storage.map_err(|found| problems.extend(found)).ok();
         let enforces = storage.as_ref().is_none_or(|opened| opened.storage.as_quota().is_some());
         if config.quota != QuotaLimits::NONE && !enforces {
@@ -97,6 +93,18 @@ impl Parts {
     pub(crate) fn extension_names(&self) -> Vec<&'static str> {
         self.extensions.iter().map(|extension| extension.name()).collect()
     }
+}
+
+/// Opens the storage.
+pub(crate) async fn open_storage(builtin: &Builtin, config: &Config) -> Result<OpenedStorage, Vec<Problem>> {
+    let storage = config.storage.clone().with_shared_accounts(shared_accounts(config));
+    builtin.open_storage(&storage.with_append_limit(config.limits.core.append)).await
+}
+
+/// The accounts that own shared trees.
+pub(crate) fn shared_accounts(config: &Config) -> Vec<String> {
+    let accounts = config.namespaces.iter().flat_map(|namespace| &namespace.accounts);
+    accounts.map(ToString::to_string).collect()
 }
 
 /// Writes the traffic to the console; the server has masked what is secret.

@@ -7,7 +7,7 @@ use clap::Parser as _;
 
 use crate::builtin::Builtin;
 use crate::cli::{Cli, Command, Options};
-use crate::command::{self, check, passwd, plugins};
+use crate::command::{self, check, export, import, passwd, plugins, quickstart};
 use crate::error::Failure;
 use crate::server::Configuration;
 use crate::{serve, tls};
@@ -42,8 +42,9 @@ pub fn run(builtin: Builtin) -> ExitCode {
 }
 
 fn obey(builtin: Builtin, cli: Cli) -> Result<(), Failure> {
+    let variables = || Options::from_env(|name| std::env::var_os(name));
     let configuration = || -> Result<Configuration, Failure> {
-        Ok(Configuration::of(cli.options.over(Options::from_env(|name| std::env::var_os(name))?)))
+        Ok(Configuration::of(cli.options.clone().over(variables()?)))
     };
     match cli.command {
         None | Some(Command::Serve) => wait(serve::run(builtin, configuration()?)),
@@ -53,9 +54,12 @@ fn obey(builtin: Builtin, cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Some(Command::Passwd(arguments)) => passwd::run(&arguments),
-        Some(Command::Quickstart(_)) => Err(command::later("quickstart", "maildir")),
-        Some(Command::Import(_)) => Err(command::later("import", "maildir")),
-        Some(Command::Export(_)) => Err(command::later("export", "maildir")),
+        Some(Command::Quickstart(arguments)) => {
+            let options = quickstart::prepare(&builtin, &arguments, cli.options, variables()?)?;
+            wait(serve::run(builtin, Configuration::of(options)))
+        }
+        Some(Command::Import(arguments)) => wait(import::run(&builtin, &configuration()?, &arguments)),
+        Some(Command::Export(arguments)) => wait(export::run(&builtin, &configuration()?, &arguments)),
         Some(Command::Doctor(_)) => Err(command::later("doctor", "maildir")),
     }
 }

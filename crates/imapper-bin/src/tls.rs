@@ -1,5 +1,6 @@
 //! Certificates: read from PEM files, made where there is none, read anew while the server runs.
 
+pub(crate) mod made;
 mod validity;
 
 use std::fmt;

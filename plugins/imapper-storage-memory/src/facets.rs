@@ -190,4 +190,11 @@ impl Import for Memory {
         account.tell(Event::Mailbox { id: mbox.id.clone(), modseq });
         Ok(())
     }
+
+    async fn set_special_use(&self, mbox: &Mbox, uses: Vec<Arc<str>>) -> Result<()> {
+        let account = self.account(&mbox.account)?;
+        account.write().mailbox_mut(&mbox.id)?.special_use = uses;
+        account.tell(Event::Tree);
+        Ok(())
+    }
 }

@@ -35,7 +35,7 @@ struct Filled {
 }
 
 impl Template {
-    pub(crate) fn new(fixture: Fixture, bodies: &Arc<Bodies>) -> Self {
+    pub(crate) fn new(fixture: Fixture, bodies: &Arc<Bodies>, loaded: SystemTime) -> Self {
         let fill = |mut mailbox: fixture::Mailbox| {
             let keep = |message: &mut fixture::Message| {
                 let raw = std::mem::take(&mut message.raw);
@@ -50,7 +50,7 @@ impl Template {
             personal: fill(fixture.personal),
             subscriptions: fixture.subscriptions,
             accounts: fixture.accounts.into_iter().map(|(id, mailboxes)| (id, fill(mailboxes))).collect(),
-            loaded: SystemTime::now(),
+            loaded,
         }
     }
 

@@ -47,6 +47,7 @@ impl Memory {
             fixture: None,
             shared: Vec::new(),
             first_validity: None,
+            loaded: None,
             max_message: 256 * MIB,
             max_staged: 1024 * MIB,
         }
@@ -117,6 +118,7 @@ pub struct Builder {
     fixture: Option<Fixture>,
     shared: Vec<AccountId>,
     first_validity: Option<UidValidity>,
+    loaded: Option<SystemTime>,
     max_message: u64,
     max_staged: u64,
 }
@@ -139,6 +141,12 @@ impl Builder {
     /// one's.
     pub const fn first_uid_validity(mut self, first: UidValidity) -> Self {
         self.first_validity = Some(first);
+        self
+    }
+
+    /// When messages of the fixture came that do not say so; the time of building without it.
+    pub const fn loaded(mut self, at: SystemTime) -> Self {
+        self.loaded = Some(at);
         self
     }
 
@@ -169,7 +177,7 @@ impl Builder {
         Memory {
             accounts: RwLock::default(),
             namespaces: fixture.namespaces().to_vec(),
-            template: Template::new(fixture, &bodies),
+            template: Template::new(fixture, &bodies, self.loaded.unwrap_or_else(SystemTime::now)),
             shared,
             first_validity,
             ids: Ids::new(),

@@ -1,5 +1,7 @@
 //! The storage `memory`.
 
+use std::path::Path;
+
 use imapper_core::session::{Namespace, NamespaceKind};
 use imapper_core::storage::AccountId;
 use imapper_storage_memory::{Fixture, FixtureNamespace, Memory};
@@ -34,6 +36,16 @@ fn open(config: &PluginConfig) -> Result<OpenedStorage, PluginError> {
         memory = memory.shared_account(AccountId::from(account.as_str()));
     }
     Ok(OpenedStorage { namespaces, ..OpenedStorage::from(memory.build()) })
+}
+
+/// A storage that holds a fixture. Messages that do not say when they came did so when the file was changed: whoever
+/// reads it again finds the same.
+pub(super) fn fixture(path: &Path) -> Result<Memory, PluginError> {
+    let mut memory = Memory::builder().fixture(Fixture::from_file(path)?);
+    if let Ok(changed) = std::fs::metadata(path).and_then(|about| about.modified()) {
+        memory = memory.loaded(changed);
+    }
+    Ok(memory.build())
 }
 
 fn namespace(of: &FixtureNamespace) -> Namespace {

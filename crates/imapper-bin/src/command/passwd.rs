@@ -2,15 +2,16 @@
 //! terminal, or read from standard input; never taken as an argument, which other users could see.
 
 use std::fs;
-use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::Path;
 
 use super::print;
 use crate::cli::Passwd;
 use crate::error::Failure;
+use crate::files;
 
 /// Some 50 ms for each login.
-const COST: u32 = 10;
+pub(super) const COST: u32 = 10;
 
 /// Octets of a password that bcrypt looks at.
 const LONGEST: usize = 72;
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: &Passwd) -> Result<(), Failure> {
 }
 
 /// The name as a key of TOML.
-fn key(user: &str) -> String {
+pub(super) fn key(user: &str) -> String {
     let is_bare = user.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     if is_bare { user.to_owned() } else { format!("\"{}\"", user.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
@@ -69,9 +70,8 @@ fn store(path: &Path, user: &str, hash: &str) -> std::io::Result<()> {
         Err(error) => return Err(error),
     };
     let new = replace(&old, user, hash);
-    let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = write_private(&beside, &new).and_then(|()| {
+    let beside = files::beside(&path)?;
+    let written = files::write_private(&beside, new.as_bytes()).and_then(|()| {
         if let Ok(old) = fs::metadata(&path) {
             fs::set_permissions(&beside, old.permissions())?;
         }
@@ -99,16 +99,6 @@ fn replace(old: &str, user: &str, hash: &str) -> String {
         None => lines.push(&line),
     }
     lines.join("\n") + "\n"
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]

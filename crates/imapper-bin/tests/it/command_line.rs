@@ -82,12 +82,6 @@ fn wrong_arguments_end_with_2() {
 fn what_comes_later_is_refused_by_name() {
     let folder = Folder::new();
     folder.write("imapper.toml", USERS);
-    refused(
-        &folder.run(["quickstart", "there"]),
-        "`imapper quickstart` is not in this version yet: it comes with the feature `maildir`",
-    );
-    refused(&folder.run(["import", "--user", "x", "a.mbox"]), "`imapper import` is not in this version yet");
-    refused(&folder.run(["export", "x"]), "`imapper export` is not in this version yet");
     refused(&folder.run(["doctor"]), "`imapper doctor` is not in this version yet");
     refused(
         &folder.run(["--smtpPort=1025"]),

@@ -21,5 +21,6 @@ mod serving;
 mod sessions;
 mod stopping;
 mod test_server;
+mod transfer;
 mod wire_scripts;
 mod writes;

@@ -133,6 +133,11 @@ pub trait Import: Send + Sync {
     /// Adds messages with their UIDs, all or none, and raises UIDNEXT above them.
     /// [`Exists`](super::StorageError::Exists) if a UID is taken or was, by a message that is gone.
     async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()>;
+    /// Says what a mailbox is for (RFC 6154), in the place of what was said before.
+    /// [`Unsupported`](super::StorageError::Unsupported) if that can't be kept.
+    async fn set_special_use(&self, _mbox: &Mbox, _uses: Vec<Arc<str>>) -> Result<()> {
+        Err(super::StorageError::Unsupported)
+    }
 }
 
 /// From where a mailbox goes on that comes from another server.

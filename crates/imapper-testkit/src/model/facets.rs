@@ -1,5 +1,7 @@
 //! The model's optional features.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use imapper_core::storage::{
     AccountId, Attribute, Attributes, Event, Import, MailboxId, Mbox, NewMessage, Numbers, Objects, Quota,
@@ -163,6 +165,13 @@ impl Import for Model {
             }
             owner.mailboxes.push(made);
             Ok(id)
+        })
+    }
+
+    async fn set_special_use(&self, mbox: &Mbox, uses: Vec<Arc<str>>) -> Result<()> {
+        self.change(|world| {
+            world.mailbox(mbox)?.info.special_use = uses;
+            Ok(())
         })
     }
 

@@ -145,6 +145,7 @@ macro_rules! __storage_cases {
                 imported_numbers_are_kept
                 imported_messages_are_whole
                 imported_uids_lie_below_uidnext_and_are_new
+                imported_mailboxes_are_for_what_is_said
             }
             beside {
                 what_one_writes_the_other_reads

@@ -1,6 +1,7 @@
 //! Import: mail that keeps its numbers.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use imapper_core::storage::{Mbox, ModSeqs, NewMessage, Numbers, StorageError};
 use imapper_core::types::{Flags, ModSeq, SystemFlags, Uid};
@@ -126,5 +127,23 @@ pub(crate) async fn imported_mod_sequences_go_on_above_the_old_ones(t: &Trial) -
         );
     }
     ensure!(!removed.contains(uid(5)) && !removed.contains(new), "{removed} names messages that are there");
+    Ok(())
+}
+
+pub(crate) async fn imported_mailboxes_are_for_what_is_said(t: &Trial) -> Outcome {
+    t.rule("Import::set_special_use says what a mailbox is for, in the place of what was said before, or is Unsupported");
+    let storage = t.storage();
+    let import = optional!(storage.as_import());
+    let id = import.create(&john(), "in", numbers(NonZeroU32::MIN, 10)).await?;
+    let mbox = Mbox { account: john(), id };
+    for uses in [vec!["\\Sent", "\\Archive"], vec!["\\Junk"], Vec::new()] {
+        let uses: Vec<Arc<str>> = uses.into_iter().map(Arc::from).collect();
+        match import.set_special_use(&mbox, uses.clone()).await {
+            Err(StorageError::Unsupported) => return Ok(()),
+            result => result?,
+        }
+        let shown = t.find(&john(), "in").await?.map(|info| info.special_use);
+        same!(shown, Some(uses), "what the mailbox is for");
+    }
     Ok(())
 }

@@ -64,6 +64,7 @@ faults! {
     an_import_that_leaves_uidnext: UidNextStays, "importing::imported_uids_lie_below_uidnext_and_are_new", "UIDNEXT is";
     an_import_that_begins_its_mod_sequences_anew: ModSeqBegunAnew, "importing::imported_mod_sequences_go_on_above_the_old_ones", "clients have seen";
     an_import_of_a_uid_that_was_used: GoneUidImported, "importing::imported_uids_lie_below_uidnext_and_are_new", "is gone: done";
+    special_uses_that_stay: SpecialUseAdded, "importing::imported_mailboxes_are_for_what_is_said", "what the mailbox is for";
     a_search_that_finds_too_much: SearchLies, "facets::search_finds_what_is_true", "told to be true";
     a_search_that_finds_too_little: SearchLoses, "facets::search_finds_what_is_true", "in neither";
 }

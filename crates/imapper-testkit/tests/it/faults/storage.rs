@@ -46,6 +46,7 @@ pub(super) enum Fault {
     UidNextStays,
     GoneUidImported,
     ModSeqBegunAnew,
+    SpecialUseAdded,
     SearchLies,
     SearchLoses,
 }

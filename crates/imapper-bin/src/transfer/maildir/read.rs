@@ -1,0 +1,160 @@
+//! Reading a tree of Maildirs.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
+use imapper_core::types::{InternalDate, Keyword, Uid};
+
+use super::files::{self, UidList};
+use super::{flags, tree};
+use crate::error::Failure;
+use crate::transfer::{Broken, Folder, LARGEST, Message, Messages, Source, at, lines};
+
+/// A tree of Maildirs.
+pub(crate) struct MaildirSource {
+    root: PathBuf,
+    mailboxes: Vec<(PathBuf, String)>,
+}
+
+impl MaildirSource {
+    pub(crate) fn open(root: &Path) -> Result<Self, Failure> {
+        let mailboxes = tree::mailboxes(root).map_err(|error| at(root, error))?;
+        if mailboxes.is_empty() {
+            return Err(at(root, "there is no folder with cur and new in it"));
+        }
+        Ok(Self { root: root.to_owned(), mailboxes })
+    }
+}
+
+#[async_trait]
+impl Source for MaildirSource {
+    async fn folders(&self) -> Result<Vec<Folder>, Failure> {
+        let folder = |(place, (path, name)): (usize, &(PathBuf, String))| {
+            let messages = Listing::of(path).map_err(|error| at(path, error))?.entries.len();
+            Ok(Folder {
+                name: name.clone(),
+                place,
+                special_use: Vec::new(),
+                numbers: uid_list(path).and_then(|list| list.numbers()),
+                keywords: keywords(path).into_iter().flatten().collect(),
+                messages: Some(messages as u64),
+            })
+        };
+        self.mailboxes.iter().enumerate().map(folder).collect()
+    }
+
+    async fn subscriptions(&self) -> Result<Vec<String>, Failure> {
+        let read = |file: &str| fs::read(self.root.join(file)).ok();
+        Ok(match (read(files::SUBSCRIPTIONS), read(files::COURIER_SUBSCRIPTIONS)) {
+            (Some(text), _) => files::read_subscriptions(&text),
+            (None, Some(text)) => files::read_courier_subscriptions(&text),
+            (None, None) => Vec::new(),
+        })
+    }
+
+    fn messages<'a>(&'a self, folder: &'a Folder) -> Messages<'a> {
+        let Some((path, _)) = self.mailboxes.get(folder.place) else { return stream::empty().boxed() };
+        match Listing::of(path) {
+            Ok(listing) => {
+                let keywords = keywords(path);
+                let read = move |entry: Entry| entry.read(path, &keywords).transpose();
+                stream::iter(listing.entries.into_iter().filter_map(read)).boxed()
+            }
+            Err(error) => stream::iter([Err(Broken::Source(at(path, error)))]).boxed(),
+        }
+    }
+}
+
+fn uid_list(folder: &Path) -> Option<UidList> {
+    let read = |file: &str| UidList::read(&fs::read(folder.join(file)).ok()?);
+    read(files::UIDLIST).or_else(|| read(files::COURIER_UIDS))
+}
+
+fn keywords(folder: &Path) -> Vec<Option<Keyword>> {
+    fs::read(folder.join(files::KEYWORDS)).map_or_else(|_| Vec::new(), |text| files::read_keywords(&text))
+}
+
+/// The messages of a folder: by UID, then those that have none by name, which begins with the time.
+struct Listing {
+    entries: Vec<Entry>,
+}
+
+/// A message file.
+struct Entry {
+    uid: Option<Uid>,
+    /// `cur/…` or `new/…`
+    file: PathBuf,
+}
+
+impl Listing {
+    fn of(folder: &Path) -> io::Result<Self> {
+        let list = uid_list(folder);
+        let uids = list.as_ref().map(UidList::by_file).unwrap_or_default();
+        let mut entries: Vec<Entry> = Vec::new();
+        for (base, file) in message_files(folder)? {
+            entries.push(Entry { uid: uids.get(base.as_str()).copied(), file });
+        }
+        entries.sort_by(|one, other| {
+            let order = |entry: &Entry| (entry.uid.is_none(), entry.uid);
+            order(one).cmp(&order(other)).then_with(|| one.file.file_name().cmp(&other.file.file_name()))
+        });
+        Ok(Self { entries })
+    }
+}
+
+/// The message files by their names up to the flags. A file that is renamed while the folder is read may be seen
+/// under both names, but counts once.
+pub(super) fn message_files(folder: &Path) -> io::Result<HashMap<String, PathBuf>> {
+    let mut found = HashMap::new();
+    for sub in ["new", "cur"] {
+        for entry in fs::read_dir(folder.join(sub))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                found.insert(flags::split(&name).0.to_owned(), Path::new(sub).join(entry.file_name()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Entry {
+    /// The message; `None` if it has gone.
+    fn read(&self, folder: &Path, keywords: &[Option<Keyword>]) -> Result<Option<Message>, Broken> {
+        let name = self.file.display().to_string();
+        let broken = |error: io::Error| Broken::message(&name, error);
+        let (file, path) = match File::open(folder.join(&self.file)) {
+            Ok(file) => (file, self.file.clone()),
+            // Somebody has changed its flags meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let base = flags::split(&name_of(&self.file)).0.to_owned();
+                let Some(path) = message_files(folder).map_err(broken)?.remove(&base) else {
+                    return Ok(None);
+                };
+                (File::open(folder.join(&path)).map_err(broken)?, path)
+            }
+            Err(error) => return Err(broken(error)),
+        };
+        let about = file.metadata().map_err(broken)?;
+        if about.len() > LARGEST {
+            return Err(Broken::message(name, "is too large"));
+        }
+        let changed = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut text = Vec::new();
+        file.take(LARGEST).read_to_end(&mut text).map_err(broken)?;
+        let (body, crlf) = lines::to_wire(text);
+        let flags = flags::read(flags::split(&name_of(&path)).1, keywords);
+        let date = InternalDate::from_system_time(changed);
+        Ok(Some(Message { name, uid: self.uid, flags, date, body, crlf }))
+    }
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().map(OsStr::to_string_lossy).unwrap_or_default().into_owned()
+}

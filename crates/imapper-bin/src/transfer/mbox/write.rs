@@ -1,0 +1,105 @@
+//! Writing an mbox file, or a folder of such. A file is written beside its place, and gets its name when it is
+//! whole: what has its name is passed over when the same is exported again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use imapper_core::types::Keyword;
+
+use super::{date, fields};
+use crate::error::Failure;
+use crate::files::Beside;
+use crate::transfer::{Folder, Message, Tally, Target, at, name};
+
+/// mbox files: each is a mailbox.
+pub(crate) struct MboxTarget {
+    path: PathBuf,
+    single: bool,
+    dry: bool,
+    open: Option<Open>,
+}
+
+/// The file that is being written.
+struct Open {
+    path: PathBuf,
+    file: Option<Beside>,
+    /// UIDVALIDITY, last UID and keywords, for the first message.
+    base: Option<String>,
+}
+
+impl MboxTarget {
+    /// One file for one mailbox, or a folder with a file each.
+    pub(crate) fn new(path: &Path, single: bool, dry: bool) -> Result<Self, Failure> {
+        if single && path.exists() {
+            return Err(Failure::configuration(format!(
+                "{} is there already: nothing is overwritten",
+                path.display()
+            )));
+        }
+        Ok(Self { path: path.to_owned(), single, dry, open: None })
+    }
+
+    fn path_of(&self, folder: &Folder) -> Option<PathBuf> {
+        if self.single {
+            return Some(self.path.clone());
+        }
+        let levels: Option<Vec<String>> = folder.name.split('/').map(name::to_file).collect();
+        Some(self.path.join(format!("{}.mbox", levels?.join("/"))))
+    }
+}
+
+#[async_trait]
+impl Target for MboxTarget {
+    async fn open(&mut self, folder: &Folder, tally: &mut Tally) -> Result<bool, Failure> {
+        let Some(path) = self.path_of(folder) else {
+            tally.left_out(&folder.name, "its name can't be that of a file");
+            return Ok(false);
+        };
+        if path.exists() {
+            tally.say(&format!("{} is there already; passed over", path.display()));
+            tally.passed_over(folder.messages.unwrap_or_default());
+            return Ok(false);
+        }
+        let keywords: Vec<&str> = folder.keywords.iter().map(Keyword::as_str).collect();
+        let base = folder.numbers.map(|numbers| {
+            let last = numbers.uid_next.get().saturating_sub(1);
+            format!("{} {last:010} {}", numbers.uid_validity, keywords.join(" ")).trim_end().to_owned()
+        });
+        let file = if self.dry {
+            None
+        } else {
+            let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+            above.map_or(Ok(()), fs::create_dir_all).map_err(|error| at(&path, error))?;
+            Some(Beside::new(&path).map_err(|error| at(&path, error))?)
+        };
+        self.open = Some(Open { path, file, base });
+        Ok(true)
+    }
+
+    async fn put(&mut self, message: Message, tally: &mut Tally) -> Result<(), Failure> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if let Some(file) = &mut open.file {
+            let mut text = date::line(message.date).into_bytes();
+            fields::write(&message, open.base.take().as_deref(), &mut text);
+            file.write(&text).map_err(|error| at(&open.path, error))?;
+        }
+        tally.carried(message.body.len() as u64);
+        Ok(())
+    }
+
+    async fn close(&mut self, _tally: &mut Tally) -> Result<(), Failure> {
+        let Some(Open { path, file: Some(file), .. }) = self.open.take() else { return Ok(()) };
+        file.keep(&path).map_err(|error| at(&path, error))
+    }
+
+    async fn give_up(&mut self, _tally: &mut Tally) -> Result<(), Failure> {
+        // A file that is not whole must not get its name.
+        self.open = None;
+        Ok(())
+    }
+
+    async fn finish(&mut self, _subscriptions: Vec<String>, _tally: &mut Tally) -> Result<(), Failure> {
+        Ok(())
+    }
+}

@@ -39,15 +39,12 @@ pub(super) fn maildir(count: usize) -> Result {
 
 fn folder(count: usize, with_sizes: bool) -> Result {
     let mut server = Server::maildir(|inbox| fill(inbox, count, with_sizes))?;
-    let (mut client, took) = open(&server)?;
+    let (client, took) = open(&server)?;
     println!("  first opening: {took:?}");
     drop(client);
     server.restart()?;
-    (client, _) = {
-        let (client, took) = open(&server)?;
-        println!("  opening after a restart: {took:?}");
-        (client, took)
-    };
+    let (mut client, took) = open(&server)?;
+    println!("  opening after a restart: {took:?}");
     for (what, command) in [
         ("SELECT", "SELECT INBOX"),
         ("FETCH 1:* (FLAGS)", "FETCH 1:* (FLAGS)"),
@@ -80,8 +77,7 @@ fn folder(count: usize, with_sizes: bool) -> Result {
 
 /// A session that has opened the folder, and how long that took.
 fn open(server: &Server) -> Result<(Client, Duration)> {
-    let mut client = Client::connect(server.plain, None)?;
-    client.patience(Duration::from_mins(10))?;
+    let mut client = Client::connect_for(server.plain, None, Duration::from_mins(10))?;
     client.command("LOGIN testuser testpass")?;
     let start = Instant::now();
     client.command("SELECT INBOX")?;
@@ -129,7 +125,10 @@ fn delivered() -> Result {
     let _first = open(&server)?;
     let inbox = server.inbox();
     for number in 0..DROPPED {
-        write(&inbox.join(format!("tmp/{}.M{number}P1.bench.drop", 1_700_000_000 + number)), &message(number))?;
+        write(
+            &inbox.join(format!("tmp/{}.M{number}P1.bench.drop", 1_700_000_000 + number)),
+            &message(number),
+        )?;
     }
     let (told, heard) = mpsc::channel::<Result<Instant>>();
     for _ in 0..IDLERS {

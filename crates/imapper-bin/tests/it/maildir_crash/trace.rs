@@ -78,10 +78,11 @@ impl Trace<'_> {
         {
             return None;
         }
-        let (before, _) = arguments.split_once(" OK ")?;
-        // It stands behind the beginning of the text, or behind `\n`.
-        let tag = before.rsplit(['"', 'n']).next()?;
-        tag.strip_prefix('s')?.parse::<u32>().ok()?;
+        // It stands behind the beginning of the text, or behind `\n`; an untagged OK has `*` there.
+        let words =
+            arguments.match_indices(" OK ").filter_map(|(at, _)| arguments[..at].rsplit(['"', 'n']).next());
+        let is_tag = |word: &&str| word.strip_prefix('s').is_some_and(|number| number.parse::<u32>().is_ok());
+        let tag = { words }.find(is_tag)?;
         let files = std::mem::take(&mut self.files).into_keys();
         let folders = std::mem::take(&mut self.folders).into_keys().map(|path| path + "/");
         let mut dirty: Vec<String> = files.chain(folders).filter(|path| !(self.passing)(path)).collect();
@@ -221,7 +222,7 @@ fn paths(arguments: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const OK: &str = "9 sendto(4<socket:[77]>, \"* 1 EXISTS\\r\\ns7 OK done\\r\\n\", 25, 0, NULL, 0) = 25";
+    const OK: &str = "9 sendto(4<socket:[77]>, \"* OK [COPYUID 1 1 1] x\\r\\n* 1 EXISTS\\r\\ns7 OK done\\r\\n\", 25, 0, NULL, 0) = 25";
 
     /// What is dirty when the OK goes out.
     fn dirty(calls: &[&str]) -> Vec<String> {

@@ -525,12 +525,11 @@ fn describe(faults: &[Fault]) -> String {
     format!("{} faults:\n{}", faults.len(), lines.join("\n"))
 }
 
-/// `IMAPPER_LONG=1` plays 50 rounds.
-#[test]
-fn what_was_acknowledged_survives_a_kill() {
-    let rounds = if std::env::var_os("IMAPPER_LONG").is_some() { 50 } else { 5 };
+/// `IMAPPER_LONG=1` plays ten times as many rounds.
+fn survive(keys: &str, rounds: usize) {
+    let rounds = if std::env::var_os("IMAPPER_LONG").is_some() { rounds * 10 } else { rounds };
     let seed = seed();
-    let mut run = Run::new(Site::maildir(""), seed);
+    let mut run = Run::new(Site::maildir(keys), seed);
     for round in 1..=rounds {
         if let Err(faults) = run.round(true) {
             panic!("IMAPPER_SEED={seed}, round {round}:\n{}", describe(&faults));
@@ -541,7 +540,18 @@ fn what_was_acknowledged_survives_a_kill() {
     assert!(run.acknowledged > rounds * 10, "{} changes", run.acknowledged);
 }
 
-/// What the test above is worth: with a storage that forgets it must fail.
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    survive("", 5);
+}
+
+/// Where a RENAME moves one folder with all below it.
+#[test]
+fn what_was_acknowledged_survives_a_kill_in_nested_folders() {
+    survive("layout = \"fs\"\n", 2);
+}
+
+/// What the tests above are worth: with a storage that forgets it must fail.
 #[test]
 fn a_storage_that_forgets_is_found_out() {
     let mut run = Run::new(Site::forgetful(), seed());

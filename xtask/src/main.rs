@@ -22,7 +22,7 @@ usage: cargo xtask TASK
   test [ARGS]   all tests and doc tests; with ARGS only `cargo nextest run ARGS`
   tidy          the rules of this workspace that neither rustc nor clippy knows
   docs          the API documentation, where a warning is an error
-  bench [idle [SESSIONS]]
+  bench [idle [SESSIONS] | maildir [MESSAGES]]
                 what the release build costs: figures, no verdict
   fuzz [--seconds N] [TARGET…]
                 libFuzzer on each target of fuzz/, a minute each

@@ -58,6 +58,12 @@ const PROGRAMS: &[Program] = &[
     Program { name: "curl", packages: &["curl"] },
     Program { name: "mbsync", packages: &["isync"] },
     Program { name: "openssl", packages: &["openssl"] },
+    // What the server has on the disk when it answers, and a disk that is full for it alone.
+    Program { name: "strace", packages: &["strace"] },
+    Program { name: "unshare", packages: &["util-linux"] },
+    Program { name: "mount", packages: &["mount"] },
+    // Another program that delivers mail.
+    Program { name: "find", packages: &["findutils"] },
     // ImapFlow, which comes from npm.
     Program { name: "node", packages: &["nodejs"] },
     Program { name: "npm", packages: &["npm"] },

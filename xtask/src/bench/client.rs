@@ -26,10 +26,19 @@ pub(super) struct Client {
 impl Client {
     /// Connects, and reads the greeting.
     pub(super) fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> Result<Self> {
+        Self::connect_for(address, tls, PATIENCE)
+    }
+
+    /// The same for answers that may take so long.
+    pub(super) fn connect_for(
+        address: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
+        patience: Duration,
+    ) -> Result<Self> {
         let failed = |error: std::io::Error| format!("{address}: {error}");
         let socket = TcpStream::connect(address).map_err(failed)?;
         socket.set_nodelay(true).map_err(failed)?;
-        socket.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+        socket.set_read_timeout(Some(patience)).map_err(failed)?;
         let stream: Box<dyn Stream> = match tls {
             None => Box::new(socket),
             Some(config) => {

@@ -167,14 +167,16 @@ impl Folder {
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    /// Starts a command that is the server, or becomes it.
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = Lines::of(child.stdout.take().unwrap());
         let err = Lines::of(child.stderr.take().unwrap());
         Self { child, out, err, addresses: Vec::new() }
     }
 
-    fn until_listening(mut self, listeners: usize) -> Self {
+    /// Reads its lines until it listens on so many TCP addresses.
+    pub(crate) fn until_listening(mut self, listeners: usize) -> Self {
         while self.addresses.len() < listeners {
             if let Some(rest) = self.line().strip_prefix("imapper: listening on ") {
                 self.addresses.push(rest.split(' ').next().unwrap().parse().unwrap());
@@ -189,6 +191,17 @@ impl Running {
             while self.err.next().is_some() {}
             panic!("it has ended: {:#?}", self.err.seen)
         })
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Sends a signal: `TERM`, `INT`, `HUP`.

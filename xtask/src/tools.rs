@@ -2,6 +2,7 @@
 //! the system. What is missing is installed where that is possible, and otherwise told in one error:
 //! no step and no test is left out because its tool is not there.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -58,6 +59,10 @@ const PROGRAMS: &[Program] = &[
     Program { name: "curl", packages: &["curl"] },
     Program { name: "mbsync", packages: &["isync"] },
     Program { name: "openssl", packages: &["openssl"] },
+    // What shares a Maildir with the built server: Dovecot, NeoMutt. And what sees whether it syncs its files.
+    Program { name: "dovecot", packages: &["dovecot-imapd"] },
+    Program { name: "neomutt", packages: &["neomutt"] },
+    Program { name: "strace", packages: &["strace"] },
     // ImapFlow, which comes from npm.
     Program { name: "node", packages: &["nodejs"] },
     Program { name: "npm", packages: &["npm"] },
@@ -181,7 +186,9 @@ fn is_root() -> bool {
 
 fn on_path(name: &str) -> bool {
     let Some(path) = std::env::var_os("PATH") else { return false };
-    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    // Where Debian puts servers, which is not on every user's path.
+    let of_servers = PathBuf::from("/usr/sbin");
+    std::env::split_paths(&path).chain([of_servers]).any(|folder| folder.join(name).is_file())
 }
 
 #[cfg(test)]

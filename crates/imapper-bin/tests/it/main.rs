@@ -15,6 +15,7 @@ mod inside;
 mod large;
 mod lessons;
 mod limits;
+mod maildir;
 mod program;
 mod quota;
 mod serving;

@@ -167,7 +167,8 @@ impl Folder {
 }
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    /// Starts a server whose lines the caller reads.
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = Lines::of(child.stdout.take().unwrap());
         let err = Lines::of(child.stderr.take().unwrap());

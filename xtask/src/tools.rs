@@ -2,6 +2,7 @@
 //! the system. What is missing is installed where that is possible, and otherwise told in one error:
 //! no step and no test is left out because its tool is not there.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -64,6 +65,9 @@ const PROGRAMS: &[Program] = &[
     Program { name: "mount", packages: &["mount"] },
     // Another program that delivers mail.
     Program { name: "find", packages: &["findutils"] },
+    // What shares a Maildir with the built server: Dovecot, NeoMutt.
+    Program { name: "dovecot", packages: &["dovecot-imapd"] },
+    Program { name: "neomutt", packages: &["neomutt"] },
     // ImapFlow, which comes from npm.
     Program { name: "node", packages: &["nodejs"] },
     Program { name: "npm", packages: &["npm"] },
@@ -187,7 +191,9 @@ fn is_root() -> bool {
 
 fn on_path(name: &str) -> bool {
     let Some(path) = std::env::var_os("PATH") else { return false };
-    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    // Where Debian puts servers, which is not on every user's path.
+    let of_servers = PathBuf::from("/usr/sbin");
+    std::env::split_paths(&path).chain([of_servers]).any(|folder| folder.join(name).is_file())
 }
 
 #[cfg(test)]

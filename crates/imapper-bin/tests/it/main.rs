@@ -15,6 +15,7 @@ mod inside;
 mod large;
 mod lessons;
 mod limits;
+mod maildir;
 mod maildir_crash;
 mod program;
 mod quota;

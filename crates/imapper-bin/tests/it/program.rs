@@ -167,7 +167,7 @@ impl Folder {
 }
 
 impl Running {
-    /// Starts a command that is the server, or becomes it.
+    /// Starts a command that is the server, or becomes it; the caller reads its lines.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = Lines::of(child.stdout.take().unwrap());

@@ -167,7 +167,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs a client to its end. One that is not installed is a failure: nothing is left out in silence.
 #[track_caller]
-fn run(command: &mut Command) -> Ended {
+pub(crate) fn run(command: &mut Command) -> Ended {
     let name = command.get_program().to_string_lossy().into_owned();
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = match spawned {
@@ -190,7 +190,7 @@ fn run(command: &mut Command) -> Ended {
 
 /// Runs a client that must not fail; gives its standard output.
 #[track_caller]
-fn succeed(command: &mut Command) -> String {
+pub(crate) fn succeed(command: &mut Command) -> String {
     let ended = run(command);
     assert_eq!(ended.status, 0, "{command:?}\nstdout:\n{}\nstderr:\n{}", ended.out, ended.err);
     ended.out

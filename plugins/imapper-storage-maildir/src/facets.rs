@@ -45,10 +45,18 @@ impl Attributes for Maildir {
     }
 
     async fn holders(&self, key: &str) -> Result<Vec<(AccountId, MailboxId)>> {
-        let holders = self.opened().into_iter().flat_map(|(id, account)| {
-            account.holders(key).into_iter().map(move |mailbox| (id.clone(), mailbox))
-        });
-        Ok(holders.collect())
+        // Those that nobody has used since the start hold rights, too.
+        let mut holders = Vec::new();
+        for id in self.accounts_on_disk().await? {
+            match self.account(&id).await {
+                Ok(account) => {
+                    account.fresh_tree().await?;
+                    holders.extend(account.holders(key).into_iter().map(|mailbox| (id.clone(), mailbox)));
+                }
+                Err(error) => tracing::warn!(%error, account = %id, "an account can't be opened"),
+            }
+        }
+        Ok(holders)
     }
 }
 
@@ -137,11 +145,26 @@ pub(crate) async fn copy_across(
         message.email_id = row.email_id;
         messages.push(message);
     }
-    let appended = storage.append(to, messages).await?;
     let copied: UidSet = rows.iter().map(|row| row.uid).collect();
-    let from_modseq = match mode {
-        CopyMode::Copy => None,
-        CopyMode::Move => Some(storage.expunge(from, &copied, false).await?.1),
+    let (appended, from_modseq) = match mode {
+        CopyMode::Copy => (storage.append(to, messages).await?, None),
+        CopyMode::Move if messages.is_empty() => {
+            let modseq = storage.snapshot(from).await?.status.highest_modseq;
+            (storage.append(to, messages).await?, Some(modseq))
+        }
+        CopyMode::Move => {
+            let source = storage.account(&from.account).await?;
+            let arrivals = messages.iter().cloned().map(arrival).collect::<Result<Vec<_>>>()?;
+            let first = source.begin_move(&from.id, &copied, to, &arrivals).await?;
+            let appended = match storage.append(to, messages).await {
+                Ok(appended) => appended,
+                Err(error) => {
+                    source.give_up_move(first).await?;
+                    return Err(error);
+                }
+            };
+            (appended, Some(source.end_move(&from.id, &copied, first).await?))
+        }
     };
     Ok(Copied {
         uid_validity: appended.uid_validity,

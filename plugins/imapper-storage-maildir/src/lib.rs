@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod account;
+mod bodies;
 mod body;
 mod disk;
 mod facets;
 mod format;
 mod home;
 mod maildir;
+mod paths;
 mod mailbox;
 mod quota;
 mod staged;

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use crate::account::{Account, Parts};
 use crate::disk::{Disk, RealDisk};
 use crate::format::folder;
+use crate::paths::{accounts, fixed, place};
 use crate::quota::Allowed;
 use crate::staged::Staging;
 use crate::watching::Watching;
@@ -129,6 +130,16 @@ impl Builder {
 
 type Opened = Arc<OnceCell<Arc<Account>>>;
 
+/// How many accounts are open until those are closed that nobody uses.
+const MANY: usize = 256;
+
+/// Closes the accounts that nobody uses.
+fn forget_idle(accounts: &mut HashMap<AccountId, Opened>) {
+    accounts.retain(|_, cell| {
+        Arc::strong_count(cell) > 1 || cell.get().is_some_and(|it| Arc::strong_count(it) > 1)
+    });
+}
+
 /// Mail in Maildir folders.
 pub struct Maildir {
     builder: Builder,
@@ -169,19 +180,56 @@ impl Maildir {
     pub(crate) async fn account(&self, id: &AccountId) -> Result<Arc<Account>> {
         let cell = {
             let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            if accounts.len() >= MANY && !accounts.contains_key(id) {
+                forget_idle(&mut accounts);
+            }
             Arc::clone(accounts.entry(id.clone()).or_default())
         };
         if let Some(account) = cell.get() {
             return Ok(Arc::clone(account));
         }
-        let path = place(&self.builder.path, id.as_str());
-        let index = self.builder.index_dir.as_deref().map(|dir| place(&dir.join("{user}"), id.as_str()));
-        let (Some(path), index) = (path, index.flatten()) else {
+        let (Some(path), index) = self.places(id) else {
             self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
             return Err(StorageError::Denied);
         };
-        let opening = cell.get_or_try_init(|| self.open_account(id.clone(), path, index)).await;
-        opening.cloned()
+        let opening = cell.get_or_try_init(|| async {
+            let account = self.open_account(id.clone(), path, index).await?;
+            self.settle_moves(&account).await?;
+            Ok(account)
+        });
+        opening.await.cloned()
+    }
+
+    /// Does moves to other accounts to the end that a crash has cut off.
+    async fn settle_moves(&self, account: &Arc<Account>) -> Result<()> {
+        for moving in account.moves_begun() {
+            let to = AccountId::from(moving.to_account.as_str());
+            let (path, index) = self.places(&to);
+            // Opened once more beside the one that others may use: two that wait for each other would wait for ever.
+            let arrived = match path {
+                Some(path) => {
+                    self.open_account(to, path, index).await?.has_arrived(&moving.to, &moving.first).await?
+                }
+                None => false,
+            };
+            account.settle_move(moving, arrived).await?;
+        }
+        Ok(())
+    }
+
+    /// Where an account lies, and its indexes if elsewhere.
+    fn places(&self, id: &AccountId) -> (Option<PathBuf>, Option<PathBuf>) {
+        let path = place(&self.builder.path, id.as_str());
+        let index = self.builder.index_dir.as_deref().map(|dir| place(&dir.join("{user}"), id.as_str()));
+        (path, index.flatten())
+    }
+
+    /// The accounts that have a folder, open or not.
+    pub(crate) async fn accounts_on_disk(&self) -> Result<Vec<AccountId>> {
+        let template = self.builder.path.clone();
+        let found =
+            self.runtime.spawn_blocking(move || accounts(&template)).await.map_err(StorageError::backend)?;
+        Ok(found.map_err(StorageError::backend)?.into_iter().map(AccountId::from).collect())
     }
 
     async fn open_account(
@@ -224,51 +272,6 @@ impl Maildir {
     }
 }
 
-/// The part of a path before the first that an account fills in; `None` if there is none.
-fn fixed(path: &Path) -> Option<PathBuf> {
-    let mut fixed = PathBuf::new();
-    for component in path.components() {
-        let text = component.as_os_str().to_string_lossy();
-        if ["{user}", "{local}", "{domain}"].iter().any(|word| text.contains(word)) {
-            return Some(fixed);
-        }
-        fixed.push(component);
-    }
-    None
-}
-
-/// The folder of an account; `None` if its name would lead elsewhere.
-fn place(template: &Path, account: &str) -> Option<PathBuf> {
-    let (local, domain) = account.rsplit_once('@').unwrap_or((account, ""));
-    let mut place = PathBuf::new();
-    for component in template.components() {
-        let text = component.as_os_str();
-        let Some(words) = text.to_str().filter(|text| text.contains('{')) else {
-            place.push(component);
-            continue;
-        };
-        let mut filled = words.to_owned();
-        for (word, value) in [("{user}", account), ("{local}", local), ("{domain}", domain)] {
-            if !filled.contains(word) {
-                continue;
-            }
-            let harmless = !value.is_empty()
-                && !value.starts_with('.')
-                && !value.contains(['/', '\0', '{', '}'])
-                && !value.chars().any(char::is_control);
-            if !harmless {
-                return None;
-            }
-            filled = filled.replace(word, value);
-        }
-        if filled.len() > 255 {
-            return None;
-        }
-        place.push(filled);
-    }
-    Some(place)
-}
-
 /// Makes a folder and those above it, durably.
 fn make_folders(path: &Path, durable: bool) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -285,35 +288,4 @@ fn make_folders(path: &Path, durable: bool) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(template: &str, account: &str) -> Option<String> {
-        place(Path::new(template), account).map(|path| path.display().to_string())
-    }
-
-    #[test]
-    fn an_account_fills_its_place_in_the_path() {
-        assert_eq!(at("/mail/{user}", "john@x.org").unwrap(), "/mail/john@x.org");
-        assert_eq!(at("/mail/{domain}/{local}/m", "john@x.org").unwrap(), "/mail/x.org/john/m");
-        assert_eq!(at("/mail/u-{local}", "john").unwrap(), "/mail/u-john");
-    }
-
-    #[test]
-    fn a_name_that_would_lead_elsewhere_is_refused() {
-        for name in ["..", ".", "a/b", "/etc", "", ".hidden", "a\0b", "a\nb", "{local}", &"x".repeat(256)] {
-            assert_eq!(at("/mail/{user}", name), None, "{name:?}");
-        }
-        assert_eq!(at("/mail/{domain}/{local}", "john"), None);
-        assert_eq!(at("/mail/{domain}/{local}", "john@.."), None);
-    }
-
-    #[test]
-    fn a_path_without_an_account_in_it_is_refused() {
-        assert_eq!(fixed(Path::new("/mail/all")), None);
-        assert_eq!(fixed(Path::new("/mail/{user}/m")).unwrap(), Path::new("/mail"));
-    }
 }

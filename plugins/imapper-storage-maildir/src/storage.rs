@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use imapper_core::storage::{
     AccountId, Appended, Attributes, ByteStream, Caps, Changes, Copied, CopyMode, Event, FlagChange, Import,
@@ -16,9 +16,9 @@ use imapper_core::types::{BodyRef, ModSeq, Uid, UidSet};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::account::{self, Account, Arrival, Change, Stop};
+use crate::bodies::{Named, open_body, pieces, reference, write};
 use crate::body::Reader;
 use crate::disk::WriteFile;
-use crate::mailbox::file::join;
 use crate::mailbox::{MAX_KEYWORDS, Mailbox};
 use crate::staged::{self, StagedFile};
 use crate::{Maildir, facets};
@@ -228,23 +228,27 @@ impl Storage for Maildir {
             for id in &all {
                 let _ = account.fresh(id).await;
             }
-            Some((events, ids))
+            // The account stays open for as long as somebody watches it.
+            Some((events, account, ids))
         };
-        let events = stream::once(opening).filter_map(std::future::ready).flat_map(|(events, ids)| {
-            // Something may have happened between the call and now.
-            let began = stream::once(std::future::ready(Event::Lagged));
-            began.chain(stream::unfold((events, ids), |(mut events, ids)| async move {
-                loop {
-                    let event = match events.recv().await {
-                        Ok(Event::Mailbox { id, .. }) if !ids.is_empty() && !ids.contains(&id) => continue,
-                        Ok(event) => event,
-                        Err(RecvError::Lagged(_)) => Event::Lagged,
-                        Err(RecvError::Closed) => return None,
-                    };
-                    return Some((event, (events, ids)));
-                }
-            }))
-        });
+        let events =
+            stream::once(opening).filter_map(std::future::ready).flat_map(|(events, account, ids)| {
+                // Something may have happened between the call and now.
+                let began = stream::once(std::future::ready(Event::Lagged));
+                began.chain(stream::unfold((events, account, ids), |(mut events, account, ids)| async move {
+                    loop {
+                        let event = match events.recv().await {
+                            Ok(Event::Mailbox { id, .. }) if !ids.is_empty() && !ids.contains(&id) => {
+                                continue;
+                            }
+                            Ok(event) => event,
+                            Err(RecvError::Lagged(_)) => Event::Lagged,
+                            Err(RecvError::Closed) => return None,
+                        };
+                        return Some((event, (events, account, ids)));
+                    }
+                }))
+            });
         events.boxed()
     }
 
@@ -320,82 +324,6 @@ fn some<T>(
 pub(crate) fn arrival(message: NewMessage) -> Result<Arrival> {
     let token = staged::name(&message.staged.token).ok_or(StorageError::Gone)?.to_owned();
     Ok(Arrival { message, token })
-}
-
-fn write(
-    file: Option<Box<dyn WriteFile>>,
-    disk: &dyn crate::disk::Disk,
-    path: &str,
-    octets: &[u8],
-    last: bool,
-) -> io::Result<Box<dyn WriteFile>> {
-    let mut file = match file {
-        Some(file) => file,
-        None => disk.create(path)?,
-    };
-    file.write(octets)?;
-    if last {
-        file.sync()?;
-    }
-    Ok(file)
-}
-
-/// A body as a [`BodyRef`] names it.
-struct Named {
-    account: AccountId,
-    id: MailboxId,
-    base: String,
-}
-
-impl Named {
-    fn parse(body: &BodyRef) -> Option<Self> {
-        let text = std::str::from_utf8(&body.0).ok()?;
-        let mut parts = text.splitn(3, '\0');
-        let mut next = || parts.next();
-        Some(Self { account: next()?.into(), id: next()?.into(), base: next()?.to_owned() })
-    }
-}
-
-fn reference(account: &Account, id: &MailboxId, base: &str) -> BodyRef {
-    BodyRef(Bytes::from(format!("{}\0{id}\0{base}", account.id)))
-}
-
-async fn open_body(account: &Arc<Account>, id: &MailboxId, base: &str, range: Range<u64>) -> Result<Reader> {
-    let is_closed = account.read().slots.get(id).is_some_and(|slot| slot.mailbox.is_none());
-    if is_closed {
-        account.fresh(id).await?;
-    }
-    let (path, physical, wire) = {
-        let state = account.read();
-        // Where it was, or else where it has been moved.
-        let here = state.slots.get(id).into_iter().chain(state.slots.values());
-        let found =
-            here.filter_map(|slot| Some((slot, slot.mailbox.as_ref()?))).find_map(|(slot, mailbox)| {
-                let (_, message) = mailbox.by_base(base)?;
-                Some((slot, mailbox, message))
-            });
-        let (slot, mailbox, message) = found.ok_or(StorageError::Gone)?;
-        (join(&slot.folder, &mailbox.file(message)), message.physical, message.wire)
-    };
-    let account = Arc::clone(account);
-    blocking(move || match account.disk.open(&path) {
-        Ok(file) => Ok(Reader::new(file, physical, wire, range, None)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StorageError::Gone),
-        Err(error) => Err(StorageError::backend(error)),
-    })
-    .await
-}
-
-/// The octets of a reader, each piece read in a thread that may wait for a disk.
-fn pieces(reader: Reader) -> ByteStream {
-    stream::try_unfold(reader, |mut reader| async move {
-        let next = blocking(move || {
-            let piece = reader.next().map_err(StorageError::backend)?;
-            Ok(piece.map(|piece| (piece, reader)))
-        });
-        next.await
-    })
-    .boxed()
 }
 
 /// How far the rows of a set have been given.

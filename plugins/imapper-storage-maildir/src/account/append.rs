@@ -27,7 +27,7 @@ impl Arrival {
     }
 
     /// What identifies the message: the same for the same token, so that it is added once.
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         base(&self.token, self.email_id(), self.message.staged.size, self.message.staged.size)
     }
 
@@ -168,7 +168,7 @@ pub(super) fn date(account: &Account, arrival: &Arrival) -> Result<(), StorageEr
     dated.map_err(|error| match error.kind() {
         // The staged body was swept, or is another account's.
         std::io::ErrorKind::NotFound => StorageError::Gone,
-        _ => super::batch::failure(&error),
+        _ => super::commit::failure(&error),
     })
 }
 

@@ -73,7 +73,15 @@ impl Account {
 
     /// Puts a refresh into the queue; nobody waits for it.
     fn refresh_later(self: &Arc<Self>, mailbox: Option<MailboxId>) {
+        let is_new =
+            self.queue.lock().unwrap_or_else(PoisonError::into_inner).refreshing.insert(mailbox.clone());
+        if !is_new {
+            return;
+        }
         drop(self.change(move |batch| {
+            let mut queue = batch.account.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.refreshing.remove(&mailbox);
+            drop(queue);
             if let Some(id) = &mailbox {
                 batch.open(id).map_err(Stop::Refused)?;
             }
@@ -298,7 +306,7 @@ impl Account {
             if let Some(slot) = self.write().slots.get_mut(id) {
                 slot.stale = true;
             }
-            return Err(super::batch::failure(&error));
+            return Err(super::commit::failure(&error));
         }
         now.index_len = known.index_len.saturating_add(frame.len() as u64);
         self.apply(id, &[looked.entries], now);

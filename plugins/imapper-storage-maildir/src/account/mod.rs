@@ -7,13 +7,17 @@
 pub(crate) mod append;
 pub(crate) mod attributes;
 mod batch;
+mod commit;
 pub(crate) mod copy;
 pub(crate) mod expunge;
 pub(crate) mod flags;
+mod files;
 mod fresh;
 pub(crate) mod import;
 mod journal;
 mod keywords;
+mod moving;
+mod moving_out;
 mod open;
 #[cfg(test)]
 mod power;
@@ -24,16 +28,17 @@ mod step;
 mod threads;
 pub(crate) mod tree;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
-use imapper_core::storage::{AccountId, Event, QuotaLimits, Result, StorageError};
+use imapper_core::storage::{AccountId, Event, MailboxId, QuotaLimits, Result, StorageError};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot};
 
 pub(crate) use append::Arrival;
-pub(crate) use batch::{Batch, Change, Stop, failure};
+pub(crate) use batch::{Batch, Change, Stop};
+pub(crate) use commit::failure;
 pub(crate) use state::{Slot, State};
 
 use crate::disk::Disk;
@@ -64,7 +69,7 @@ pub(crate) struct Account {
     state: RwLock<State>,
     queue: Mutex<Queue>,
     /// What only the thread that runs the changes uses.
-    run: Mutex<batch::Run>,
+    run: Mutex<commit::Run>,
     events: broadcast::Sender<Event>,
     this: Weak<Self>,
 }
@@ -73,6 +78,8 @@ pub(crate) struct Account {
 struct Queue {
     jobs: VecDeque<batch::Job>,
     running: bool,
+    /// What a refresh is in the queue for, that nobody waits for.
+    refreshing: HashSet<Option<MailboxId>>,
 }
 
 /// What an account is made of.
@@ -205,10 +212,32 @@ impl Account {
         jobs
     }
 
+    /// The thread has ended in the middle: what waits is answered with an error.
+    fn stop_running(&self) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        *queue = Queue::default();
+    }
+
+    /// Ends watching, when nobody needs the account any more.
+    fn unwatch_all(&self) {
+        let Some(watching) = &self.watching else { return };
+        let state = self.read();
+        let mailboxes = state.slots.values().filter_map(|slot| slot.keys).flatten().map(|(_, key)| key);
+        for key in mailboxes.chain(state.tree_keys.values().copied()) {
+            watching.remove(key);
+        }
+    }
+
     fn put_back(&self, later: VecDeque<batch::Job>) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         for job in later.into_iter().rev() {
             queue.jobs.push_front(job);
         }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.unwatch_all();
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use imapper_core::storage::{Result, StorageError};
 
-use super::batch::LOCK;
+use super::commit::LOCK;
 use super::settings::{SETTINGS, Setting, Settings};
 use super::step::remove_tree;
 use super::{Account, journal};
@@ -42,7 +42,7 @@ impl Account {
             prepare_settings(&*self.index)?;
             Ok::<_, io::Error>(lock)
         })();
-        let lock = found.map_err(|error| super::batch::failure(&error))?;
+        let lock = found.map_err(|error| super::commit::failure(&error))?;
         self.write().tree_stale = true;
         self.refresh_tree()?;
         sweep(&*self.disk, "tmp").map_err(StorageError::backend)?;

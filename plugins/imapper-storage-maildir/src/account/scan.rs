@@ -73,7 +73,11 @@ impl Account {
             let id = match self.identify(&folder, &found) {
                 Ok(id) => id,
                 Err(StorageError::NoMailbox) => continue,
-                Err(error) => return Err(error),
+                // One folder that can't be read must not be all others' end.
+                Err(error) => {
+                    tracing::warn!(%error, account = %self.id, folder, "a mailbox can't be opened");
+                    continue;
+                }
             };
             names.insert(name.clone(), id.clone());
             found.insert(id, (name, folder));
@@ -206,7 +210,7 @@ impl Account {
         })();
         match written {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StorageError::NoMailbox),
-            written => written.map_err(|error| super::batch::failure(&error)).map(|()| MailboxId::from(id)),
+            written => written.map_err(|error| super::commit::failure(&error)).map(|()| MailboxId::from(id)),
         }
     }
 

@@ -33,8 +33,8 @@ pub(crate) enum Setting {
     Tree,
     /// Messages are on their way to a mailbox of another account.
     Moving(Moving),
-    /// They have arrived, or never left.
-    Moved,
+    /// They have arrived, or never left. Named by their first file.
+    Moved { first: String },
 }
 
 /// Messages that are moved to another account: their files there are named here, so that after a crash it can be
@@ -59,7 +59,7 @@ pub(crate) struct Settings {
     pub(crate) modseq: ModSeq,
     pub(crate) uses: BTreeMap<MailboxId, Vec<Arc<str>>>,
     pub(crate) limits: QuotaLimits,
-    pub(crate) moving: Option<Moving>,
+    pub(crate) moving: Vec<Moving>,
     last_validity: u32,
     pub(crate) entries: u64,
 }
@@ -90,8 +90,8 @@ impl Settings {
                 Setting::Limits { octets, messages } => self.limits = QuotaLimits::new(*octets, *messages),
                 Setting::Validity { last } => self.last_validity = self.last_validity.max(*last),
                 Setting::Tree => {}
-                Setting::Moving(moving) => self.moving = Some(moving.clone()),
-                Setting::Moved => self.moving = None,
+                Setting::Moving(moving) => self.moving.push(moving.clone()),
+                Setting::Moved { first } => self.moving.retain(|moving| moving.first != *first),
             }
         }
     }
@@ -118,7 +118,7 @@ impl Settings {
             mailbox: id.to_string(),
             uses: uses.iter().map(ToString::to_string).collect(),
         }));
-        all.extend(self.moving.clone().map(Setting::Moving));
+        all.extend(self.moving.iter().cloned().map(Setting::Moving));
         all
     }
 }

@@ -1,0 +1,396 @@
+//! Doing what a batch has planned: all of it is made durable together, and only then shown and answered.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::PoisonError;
+
+use imapper_core::storage::{Event, StorageError};
+
+use super::batch::{Batch, Change, Done, Job, Planned};
+use super::files::{Files, Sync, sync_all};
+use super::journal::{self, JOURNAL, Record};
+use super::settings::Setting;
+use super::step::Step;
+use super::threads::Threads;
+use super::{Account, Slot};
+use crate::disk::Disk;
+use crate::format::uidlist;
+
+/// The file whose lock says who changes the account.
+pub(super) const LOCK: &str = "imapper.lock";
+/// What only the thread that runs the changes uses.
+#[derive(Default)]
+pub(super) struct Run {
+    /// The journal holds what this process has done to the end.
+    journal: Option<Vec<Record>>,
+    pub(super) threads: Threads,
+}
+/// A change under way.
+pub(super) struct Doing {
+    pub(super) change: Box<Change>,
+    done: Done,
+    pub(super) failed: Option<StorageError>,
+    /// Holds the staged bodies, which go with it.
+    _job: Job,
+}
+
+impl Account {
+    /// Runs batches until nothing waits.
+    pub(super) fn run(&self) {
+        let _ends = Ends(self);
+        loop {
+            let jobs = self.take_jobs();
+            if jobs.is_empty() {
+                return;
+            }
+            let later = self.batch(jobs);
+            self.put_back(later);
+        }
+    }
+
+    /// Runs the changes of a batch; gives those that have to wait for the next one.
+    fn batch(&self, jobs: VecDeque<Job>) -> VecDeque<Job> {
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let Run { journal, threads } = &mut *run;
+        let lock = self.disk.lock(LOCK).and_then(|lock| Ok((lock, self.take_over(journal.as_deref())?)));
+        let ready = lock.map_err(StorageError::backend).and_then(|lock| self.refresh_tree().map(|()| lock));
+        let mut later = VecDeque::new();
+        let mut doing: Vec<Doing> = Vec::new();
+        let mut batch = Batch::new(self, threads);
+        let voids = ready.as_ref().is_ok_and(|(_, voids)| *voids);
+        for mut job in jobs {
+            if !later.is_empty() && batch.is_alone() {
+                later.push_back(job);
+                continue;
+            }
+            let is_first = batch.is_fresh();
+            match job(&mut batch) {
+                Planned::Change(change, done) => {
+                    batch.add();
+                    let failed = ready.as_ref().err().map(|error| StorageError::backend(error.to_string()));
+                    doing.push(Doing { change, done, failed, _job: job });
+                }
+                // It would wait for itself, for ever. Dropped, it is answered with an error.
+                Planned::Later if is_first => tracing::error!("a change waits for itself"),
+                Planned::Later => later.push_back(job),
+                Planned::Nothing => {}
+            }
+        }
+        if ready.is_ok() && doing.iter().any(|doing| !doing.change.is_empty()) {
+            *journal = self.make_durable(&mut doing, voids, journal.take());
+        }
+        self.show(doing);
+        self.tidy();
+        later
+    }
+
+    /// Does to the end what another process was killed in. Gives whether the journal holds what is done.
+    fn take_over(&self, own: Option<&[Record]>) -> io::Result<bool> {
+        let there = journal::read(&*self.disk)?;
+        if there.is_empty() {
+            return Ok(false);
+        }
+        if own.is_some_and(|own| own == there) {
+            return Ok(true);
+        }
+        journal::recover(&*self.disk)?;
+        Ok(false)
+    }
+
+    /// Does the changes, and returns when they are durable; those that fail are marked, and leave nothing behind.
+    /// Gives what the journal holds then.
+    fn make_durable(
+        &self,
+        doing: &mut [Doing],
+        voids: bool,
+        before: Option<Vec<Record>>,
+    ) -> Option<Vec<Record>> {
+        self.set_busy(doing, true);
+        let mut files = Files::default();
+        if let Err(error) = files.write(self, doing, false) {
+            files.take_back(self);
+            fail_all(doing, &error);
+            return before;
+        }
+        let records: Vec<Record> = records(doing);
+        let mut voided = false;
+        let journaled = if records.is_empty() {
+            voided = voids;
+            if voids { journal::void(&*self.disk) } else { Ok(()) }
+        } else {
+            journal::prepare_steps(&*self.disk, &records).and_then(|()| journal::write(&*self.disk, &records))
+        };
+        if let Err(error) = journaled {
+            files.take_back(self);
+            fail_all(doing, &error);
+            return None;
+        }
+        for one in doing.iter_mut() {
+            one.add(&*self.disk);
+        }
+        let with_removals =
+            doing.iter().filter(|one| one.failed.is_none() && !one.change.record.removals.is_empty());
+        let barrier = journal::sync(&*self.disk, with_removals.flat_map(|one| &one.change.record.additions));
+        for one in doing.iter_mut() {
+            match &barrier {
+                Ok(()) => one.remove(&*self.disk),
+                Err(error) if !one.change.record.removals.is_empty() => {
+                    one.take_back(&*self.disk);
+                    one.failed.get_or_insert(StorageError::backend(error.to_string()));
+                }
+                Err(_) => {}
+            }
+        }
+        let mut holds = (!records.is_empty()).then_some(records);
+        if doing.iter().any(|one| one.failed.is_some()) {
+            // Their files are not where they were thought to be, or not all of them are there.
+            self.set_stale(doing, true);
+            match self.forget_failed(doing, &mut files) {
+                Ok(records) => holds = Some(records),
+                Err(error) => fail_all(doing, &error),
+            }
+        }
+        // What says that messages have gone comes after they have: otherwise a crash in between would leave their
+        // files to be taken for new ones.
+        let gone = sync_all(&self.touched(doing, true)).and_then(|()| files.write(self, doing, true));
+        let synced = gone.and_then(|()| self.sync(doing, &files, voided));
+        if let Err(error) = synced {
+            fail_all(doing, &error);
+            self.set_stale(doing, false);
+        }
+        self.note_known(doing, &files);
+        holds
+    }
+
+    /// Writes the journal and the logs anew without the changes that have failed.
+    fn forget_failed(&self, doing: &[Doing], files: &mut Files) -> io::Result<Vec<Record>> {
+        files.take_back(self);
+        let records = records(doing);
+        journal::write(&*self.disk, &records)?;
+        *files = Files::default();
+        files.write(self, doing, false)?;
+        Ok(records)
+    }
+
+    /// The folders that the changes have touched last: of those that remove, or of the others.
+    fn touched<'a>(&'a self, doing: &'a [Doing], removing: bool) -> Vec<Sync<'a>> {
+        let mut folders: Vec<&str> = Vec::new();
+        for one in doing.iter().filter(|one| one.failed.is_none() && one.removes() == removing) {
+            let Record { additions, removals } = &one.change.record;
+            // Additions before removals are synced already.
+            let left = if removing { removals } else { additions };
+            folders.extend(left.iter().flat_map(Step::folders));
+            folders.extend(left.iter().filter_map(Step::made_folder));
+        }
+        folders.sort_unstable();
+        folders.dedup();
+        folders.into_iter().map(|folder| Sync::Folder(&*self.disk, folder)).collect()
+    }
+
+    /// Syncs all else that the changes depend on, side by side.
+    fn sync(&self, doing: &[Doing], files: &Files, voided: bool) -> io::Result<()> {
+        let mut work = self.touched(doing, false);
+        work.extend(files.lists.iter().map(|(path, _)| Sync::File(&*self.disk, path)));
+        work.extend(files.logs.iter().map(|(path, _)| Sync::File(&*self.index, path)));
+        if voided {
+            work.push(Sync::File(&*self.disk, JOURNAL));
+        }
+        sync_all(&work)
+    }
+
+    /// Shows what is durable now, and answers.
+    fn show(&self, doing: Vec<Doing>) {
+        let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
+        let mut events = Vec::new();
+        {
+            let mut state = self.write();
+            for Doing { change, done, failed, .. } in doing {
+                for (id, _) in &change.entries {
+                    if let Some(slot) = state.slots.get_mut(id) {
+                        slot.busy = false;
+                    }
+                }
+                if let Some(error) = failed {
+                    answers.push(Box::new(move || done(Err(error))));
+                    continue;
+                }
+                for (id, entries) in &change.entries {
+                    let Some(mailbox) = state.slots.get_mut(id).and_then(|slot| slot.mailbox.as_mut()) else {
+                        continue;
+                    };
+                    let before = mailbox.modseq();
+                    mailbox.apply(entries);
+                    if mailbox.modseq() > before {
+                        events.push(Event::Mailbox { id: id.clone(), modseq: mailbox.modseq() });
+                    }
+                }
+                state.settings.apply(&change.settings);
+                let is_tree = change.tree.is_some() || change.settings.iter().any(Setting::is_told);
+                if let Some(tree) = change.tree {
+                    tree(&mut state);
+                }
+                events.extend(is_tree.then_some(Event::Tree));
+                let (beside, after) = (change.beside, change.after);
+                answers.push(Box::new(move || {
+                    if let Some(beside) = beside {
+                        beside(self);
+                    }
+                    done(Ok(()));
+                    if let Some(after) = after {
+                        after(self);
+                    }
+                }));
+            }
+        }
+        events.dedup();
+        for event in events {
+            self.tell(event);
+        }
+        for answer in answers {
+            answer();
+        }
+    }
+
+    fn set_busy(&self, doing: &[Doing], busy: bool) {
+        let mut state = self.write();
+        for (id, _) in doing.iter().flat_map(|one| &one.change.entries) {
+            if let Some(slot) = state.slots.get_mut(id) {
+                slot.busy = busy;
+            }
+        }
+    }
+
+    /// The files of these mailboxes are not what they were thought to be.
+    fn set_stale(&self, doing: &[Doing], only_failed: bool) {
+        let mut state = self.write();
+        let doing = doing.iter().filter(|one| !only_failed || one.failed.is_some());
+        for (id, _) in doing.flat_map(|one| &one.change.entries) {
+            if let Some(slot) = state.slots.get_mut(id) {
+                slot.stale = true;
+            }
+        }
+    }
+
+    /// Notes how far the files reach now.
+    fn note_known(&self, doing: &[Doing], files: &Files) {
+        let mut state = self.write();
+        for (id, len) in &files.indexes {
+            if let Some(slot) = state.slots.get_mut(id) {
+                slot.known.index_len = *len;
+            }
+        }
+        for one in doing.iter().filter(|one| one.failed.is_none()) {
+            for (id, lines) in &one.change.lines {
+                if let Some(slot) = state.slots.get_mut(id) {
+                    slot.note_lines(lines);
+                }
+            }
+        }
+        if let Some(len) = files.settings {
+            state.settings_known.0 = len;
+        }
+    }
+}
+
+/// Sees to the next change starting a thread anew where this one ends in the middle.
+struct Ends<'a>(&'a Account);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop_running();
+        }
+    }
+}
+
+impl Slot {
+    fn note_lines(&mut self, lines: &[(u32, String)]) {
+        let octets: usize = lines.iter().map(|(uid, base)| uidlist::line(*uid, base).len()).sum();
+        self.known.list_len = self.known.list_len.saturating_add(octets as u64);
+        self.known.list_lines = self.known.list_lines.saturating_add(lines.len() as u64);
+        self.known.list_last = lines.last().map_or(self.known.list_last, |(uid, _)| *uid);
+    }
+}
+
+impl Setting {
+    /// Whether [`Event::Tree`] tells of it.
+    const fn is_told(&self) -> bool {
+        matches!(self, Self::Attribute { .. } | Self::Uses { .. } | Self::Tree)
+    }
+}
+
+/// The changes of several steps that have not failed.
+fn records(doing: &[Doing]) -> Vec<Record> {
+    let whole = doing.iter().filter(|one| one.failed.is_none() && one.change.needs_journal());
+    whole.map(|one| one.change.record.clone()).collect()
+}
+
+fn fail_all(doing: &mut [Doing], error: &io::Error) {
+    for one in doing {
+        one.failed.get_or_insert_with(|| failure(error));
+    }
+}
+
+/// An error of the disk as the storage tells it. Where there is no room, nothing has happened.
+pub(crate) fn failure(error: &io::Error) -> StorageError {
+    let cause = format!("{error}").into();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Unavailable(cause),
+        _ => StorageError::Backend(cause),
+    }
+}
+
+impl Doing {
+    /// Whether it removes anything.
+    pub(super) fn removes(&self) -> bool {
+        !self.change.record.removals.is_empty()
+    }
+
+    fn add(&mut self, disk: &dyn Disk) {
+        if self.failed.is_some() {
+            return;
+        }
+        for (at, step) in self.change.record.additions.iter().enumerate() {
+            if let Err(error) = step.run(disk) {
+                self.failed = Some(step_failure(&error));
+                for done in self.change.record.additions.iter().take(at).rev() {
+                    if let Err(error) = done.undo(disk) {
+                        tracing::error!(%error, ?done, "a step can't be taken back");
+                    }
+                }
+                return;
+            }
+        }
+    }
+
+    fn take_back(&self, disk: &dyn Disk) {
+        if self.failed.is_some() {
+            return;
+        }
+        for done in self.change.record.additions.iter().rev() {
+            if let Err(error) = done.undo(disk) {
+                tracing::error!(%error, ?done, "a step can't be taken back");
+            }
+        }
+    }
+
+    fn remove(&mut self, disk: &dyn Disk) {
+        if self.failed.is_some() {
+            return;
+        }
+        for step in &self.change.record.removals {
+            if let Err(error) = step.run(disk) {
+                self.failed = Some(step_failure(&error));
+                return;
+            }
+        }
+    }
+}
+
+/// A file that is not where it was: another program has moved it, and the same may work once that is seen.
+fn step_failure(error: &io::Error) -> StorageError {
+    match error.kind() {
+        io::ErrorKind::NotFound => StorageError::Busy,
+        _ => failure(error),
+    }
+}

@@ -102,7 +102,7 @@ impl Account {
                 return Ok(true);
             }
             let suspects = slot.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-            if suspects.all || !suspects.names.is_empty() {
+            if suspects.all || suspects.looking || !suspects.names.is_empty() {
                 return Ok(false);
             }
             (self.home(&slot.folder, id.as_str()).index_path(), slot.known)
@@ -138,12 +138,21 @@ impl Account {
     pub(super) fn refresh(&self, id: &MailboxId) -> Result<()> {
         self.watch_mailbox(id)?;
         self.drain(id);
+        let refreshed = self.refresh_drained(id);
+        if let Ok(slot) = self.read().slot(id) {
+            slot.suspects.lock().unwrap_or_else(PoisonError::into_inner).looking = false;
+        }
+        refreshed
+    }
+
+    fn refresh_drained(&self, id: &MailboxId) -> Result<()> {
         let (folder, known, is_open, mut names, sure) = {
             let state = self.read();
             let slot = state.slot(id)?;
             let mut suspects = slot.suspects.lock().unwrap_or_else(PoisonError::into_inner);
             let is_open = slot.mailbox.is_some() && !slot.stale && !suspects.all;
             let sure = suspects.unsure.take().is_some_and(|since| since.elapsed() >= RENAME_TAKES);
+            suspects.looking = suspects.all || !suspects.names.is_empty();
             suspects.all = false;
             (slot.folder.clone(), slot.known, is_open, std::mem::take(&mut suspects.names), sure)
         };

@@ -54,6 +54,8 @@ pub(crate) struct Suspects {
     pub(crate) names: Vec<(Place, String)>,
     /// So much was seen that all has to be looked at.
     pub(crate) all: bool,
+    /// They are being looked at: what is in memory is from before.
+    pub(crate) looking: bool,
     /// Since when a message is missing whose new name may still be told.
     pub(crate) unsure: Option<Instant>,
 }

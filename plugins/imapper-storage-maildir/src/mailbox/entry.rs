@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Where a message's file lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
-    /// `new/`: no program has looked at it yet, and its name has no flags.
+    /// `new/`: no program has shown it yet, and its name hardly ever has flags.
     New,
     /// `cur/`.
     Cur,

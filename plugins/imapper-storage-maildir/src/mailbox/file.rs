@@ -36,12 +36,10 @@ impl Found {
         format!("{}/{}{}", self.place.folder(), self.base, self.info)
     }
 
-    /// What the name says. In `new/` it says nothing.
+    /// What the name says, in `new/` too: mutt leaves a message there that it has flagged and not shown, and Dovecot
+    /// reads it so.
     pub(crate) fn state(&self) -> FileState {
-        let (system, keywords) = match self.place {
-            Place::New => (SystemFlags::NONE, Vec::new()),
-            Place::Cur => flags(&self.info),
-        };
+        let (system, keywords) = flags(&self.info);
         FileState { place: self.place, system: system.bits(), keywords, info: self.info.clone() }
     }
 }

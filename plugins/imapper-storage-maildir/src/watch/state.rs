@@ -153,11 +153,13 @@ impl State {
     }
 
     /// Whether a file that was just made will not be written any more: it has another name, so it was made by
-    /// `link()`; or it is no file, as a symbolic link.
+    /// `link()`; or it had one, for since it was written something else has changed of it, which a write would
+    /// have caught up with; or it is no file, as a symbolic link.
     fn is_complete(&self, key: Key, name: &str) -> bool {
         let Some(folder) = self.folders.get(&key) else { return false };
-        std::fs::symlink_metadata(folder.path.join(name))
-            .is_ok_and(|found| found.nlink() > 1 || !found.is_file())
+        let Ok(found) = std::fs::symlink_metadata(folder.path.join(name)) else { return false };
+        let (written, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+        found.nlink() > 1 || !found.is_file() || (found.len() > 0 && written < changed)
     }
 
     /// Events were dropped, among them maybe that a watch was lost. To ask for a watch that is still good gives

@@ -1,8 +1,8 @@
 //! Files that were made and not closed yet.
 //!
 //! A file that `open()` made is still being written and gets a close; one that `link()` made is complete and gets
-//! none. They look the same if the other name is gone by the time of the look. So both are waited for, but not
-//! for long.
+//! none. They look the same if the other name is gone by the time of the look, and all was so quick that the clock
+//! of the file system did not move. So both are waited for, but not for long.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

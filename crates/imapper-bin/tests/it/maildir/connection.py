@@ -71,7 +71,7 @@ def listed(answer):
 
 def status(connection, name, items):
     [line] = ok(connection.status(quoted(name), f"({items})"))
-    return {word.decode(): int(number) for word, number in re.findall(rb"([A-Z]+) (\d+)", line)}
+    return dict(sorted((word.decode(), int(number)) for word, number in re.findall(rb"([A-Z]+) (\d+)", line)))
 
 
 def messages(connection, name):

@@ -95,16 +95,23 @@ fn over_imap_it_reads_the_list_and_flags_copies_deletes_and_uploads() {
     dovecot.stop();
 }
 
+/// A session that waits in a mailbox with so many messages.
+fn idle(site: &Site<'_>, mailbox: &str, messages: u32) -> Client {
+    let mut client = Client::connect(site.address);
+    assert!(client.ask(&format!("a LOGIN {USER} {PASSWORD}")).contains("a OK"));
+    assert!(client.ask(&format!("b SELECT {mailbox}")).contains(&format!("* {messages} EXISTS")));
+    client.send("c IDLE");
+    until(&mut client, |line| line.starts_with("+ "));
+    client
+}
+
 /// What it does in the Maildir is told to those who wait.
 fn beside(layout: Layout, archive: &str) {
     let mail = Mail::new(layout);
     let imapper = mail.imapper();
     imapper.python_to_its_end("neomutt.py", &["fill"]);
-    let mut waiting = Client::connect(imapper.address);
-    assert!(waiting.ask(&format!("a LOGIN {USER} {PASSWORD}")).contains("a OK"));
-    assert!(waiting.ask("b SELECT INBOX").contains("* 3 EXISTS"));
-    waiting.send("c IDLE");
-    until(&mut waiting, |line| line.starts_with("+ "));
+    let (mut waiting, mut filed) =
+        (idle(&imapper, "INBOX", 3), idle(&imapper, "\"Archiv/&ANw-bersicht\"", 0));
 
     let (inbox, archive) = (mail.root(), mail.root().join(archive));
     let (inbox, archive) = (inbox.display(), archive.display());
@@ -120,6 +127,7 @@ fn beside(layout: Layout, archive: &str) {
     );
     neomutt(&mail.folder, "", &inbox.to_string(), &keys);
     until(&mut waiting, |line| line == "* 3 EXPUNGE\r\n");
+    until(&mut filed, |line| line == "* 1 EXISTS\r\n");
 
     waiting.send("DONE");
     until(&mut waiting, |line| line.starts_with("c OK"));

@@ -108,6 +108,9 @@ fn a_linked_file_whose_other_name_is_gone_is_seen_after_a_while() {
     let key = watcher.add(&temp.new_folder());
     for name in ["a", "b", "c", "d"] {
         fs::write(temp.tmp_file("t"), "text").unwrap();
+        // As if it had been written in the moment of the link.
+        let file = File::options().append(true).open(temp.tmp_file("t")).unwrap();
+        file.set_modified(SystemTime::now() + PATIENCE).unwrap();
         // So that there is but one name by the time of the look.
         let state = watcher.shared.state();
         fs::hard_link(temp.tmp_file("t"), temp.new_file(name)).unwrap();
@@ -117,6 +120,21 @@ fn a_linked_file_whose_other_name_is_gone_is_seen_after_a_while() {
         assert_eq!(woken.recv_timeout(PATIENCE), Ok(vec![key]));
         assert_eq!(watcher.drain(key), [came(name)]);
     }
+}
+
+#[test]
+fn a_linked_file_that_was_written_before_is_seen_at_once() {
+    let temp = Temp::new();
+    let (watcher, _woken) = start(STILL);
+    let key = watcher.add(&temp.new_folder());
+    fs::write(temp.tmp_file("t"), "text").unwrap();
+    let file = File::options().append(true).open(temp.tmp_file("t")).unwrap();
+    file.set_modified(SystemTime::now() - PATIENCE).unwrap();
+    let state = watcher.shared.state();
+    fs::hard_link(temp.tmp_file("t"), temp.new_file("a")).unwrap();
+    fs::remove_file(temp.tmp_file("t")).unwrap();
+    drop(state);
+    assert_eq!(watcher.drain(key), [came("a")]);
 }
 
 #[test]

@@ -31,6 +31,16 @@ pub struct OpenedStorage {
     pub(crate) namespaces: Option<Vec<Namespace>>,
 }
 
+impl OpenedStorage {
+    /// A storage that brings along what clients see of its tree. Whoever owns a shared one has no INBOX there; that is
+    /// for the storage to see to.
+    #[must_use]
+    pub fn with_namespaces(mut self, namespaces: Vec<Namespace>) -> Self {
+        self.namespaces = Some(namespaces);
+        self
+    }
+}
+
 impl<S: Storage> From<S> for OpenedStorage {
     fn from(storage: S) -> Self {
         Self { storage: Arc::new(storage), namespaces: None }

@@ -28,6 +28,8 @@ pub struct Setup {
     pub fixture: String,
     /// Extensions that must be on (`needs:`).
     pub needs: Vec<String>,
+    /// What the storage must be able to hold or do, where not every storage can (`needs-storage:`).
+    pub needs_storage: Vec<String>,
     /// Extensions that must be off (`without:`).
     pub without: Vec<String>,
     /// Exactly these extensions (`plugins:`), or every standard one.
@@ -171,6 +173,7 @@ impl Script {
             "rfc" => value.clone_into(&mut self.rfc),
             "req" => self.requirements.extend(words(value)),
             "needs" => self.setup.needs.extend(words(value)),
+            "needs-storage" => self.setup.needs_storage.extend(words(value)),
             "without" => self.setup.without.extend(words(value)),
             "plugins" => {
                 let list = self.setup.plugins.get_or_insert_default();
@@ -385,7 +388,7 @@ mod tests {
     #[test]
     fn a_whole_script() {
         let script = parse(concat!(
-            "# about\ntitle: T\nrfc: 3501 §6.3.1\nreq: r1, r2\nneeds: IDLE ID\nwithout: X\nplugins: none\n",
+            "# about\ntitle: T\nrfc: 3501 §6.3.1\nreq: r1, r2\nneeds: IDLE ID\nneeds-storage: dump\nwithout: X\nplugins: none\n",
             "user: bob secret\ntoken: bob t0ken\nlimit: append = 1 KiB\nfixture: <<EOF\n{\"a\":\n1}\nEOF\n\n",
             "C: a1 APPEND x {{{\nSubject: y\n\nz}}} {{{+lit}}}\nS2:? * OK <n>\nX: closes\n",
         ))
@@ -397,6 +400,7 @@ mod tests {
         let setup = Setup {
             fixture: "{\"a\":\n1}\n".into(),
             needs: vec!["IDLE".into(), "ID".into()],
+            needs_storage: vec!["dump".into()],
             without: vec!["X".into()],
             plugins: Some(vec![]),
             users: vec![("bob".into(), "secret".into())],
@@ -415,7 +419,7 @@ mod tests {
             text(""),
         ];
         assert_eq!(parts[..], want);
-        assert_eq!((script.steps[1].session, script.steps[1].line), (2, 20));
+        assert_eq!((script.steps[1].session, script.steps[1].line), (2, 21));
         assert!(matches!(script.steps[1].act, Act::Expect(Mark::May, _)));
         assert!(matches!(script.steps[2].act, Act::Close));
     }

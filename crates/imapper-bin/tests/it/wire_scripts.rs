@@ -1,12 +1,15 @@
-//! All wire scripts of the kit, against servers that are configured as the command is.
+//! All wire scripts of the kit, against servers that are configured as the command is: with mail in memory here, in
+//! a Maildir in `maildir`.
 
 use std::net::SocketAddr;
 
-use imapper_bin::{Configuration, Server, builtin};
+use imapper_bin::{Builtin, Configuration, Server, builtin};
 use imapper_core::Address;
 use imapper_testkit::{BoxFuture, Connect, NoServer, Setup, Stream, script_tests};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
+
+mod maildir;
 
 /// Starts a server for each script. It supports whatever a header may ask for, so no script is skipped.
 struct Kit;
@@ -19,16 +22,21 @@ struct Running {
 impl imapper_testkit::Server for Kit {
     fn start<'a>(&'a self, setup: &'a Setup) -> BoxFuture<'a, Result<Box<dyn Connect>, NoServer>> {
         Box::pin(async move {
-            let configuration = Configuration::from_json(configuration(setup).to_string());
-            let server = Server::start(builtin(), configuration).await;
-            let server = server.map_err(|failure| NoServer::Failed(failure.to_string()))?;
-            let address = match server.addresses().next() {
-                Some(Address::Tcp(address)) => *address,
-                _ => return Err(NoServer::Failed("it does not listen".to_owned())),
-            };
-            Ok(Box::new(Running { _server: server, address }) as Box<dyn Connect>)
+            let data: Value = serde_json::from_str(&setup.fixture).unwrap();
+            let storage = json!({ "plugin": "memory", "data": data });
+            start(builtin(), &configuration(setup, &storage)).await
         })
     }
+}
+
+async fn start(builtin: Builtin, configuration: &Value) -> Result<Box<dyn Connect>, NoServer> {
+    let server = Server::start(builtin, Configuration::from_json(configuration.to_string())).await;
+    let server = server.map_err(|failure| NoServer::Failed(failure.to_string()))?;
+    let address = match server.addresses().next() {
+        Some(Address::Tcp(address)) => *address,
+        _ => return Err(NoServer::Failed("it does not listen".to_owned())),
+    };
+    Ok(Box::new(Running { _server: server, address }))
 }
 
 impl Connect for Running {
@@ -41,7 +49,7 @@ impl Connect for Running {
     }
 }
 
-fn configuration(setup: &Setup) -> Value {
+fn configuration(setup: &Setup, storage: &Value) -> Value {
     let accounts = setup.users.iter().map(|(name, password)| {
         let hash = bcrypt::hash(password, 4).unwrap();
         (name.clone(), hash.into())
@@ -53,10 +61,7 @@ fn configuration(setup: &Setup) -> Value {
     });
     json!({
         "listener": [{ "address": "127.0.0.1:0", "tls": "starttls" }],
-        "storage": {
-            "plugin": "memory",
-            "data": serde_json::from_str::<Value>(&setup.fixture).unwrap(),
-        },
+        "storage": storage,
         "users": {
             "plugin": "static",
             "accounts": accounts.collect::<Map<_, _>>(),

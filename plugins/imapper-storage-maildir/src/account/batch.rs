@@ -67,8 +67,6 @@ pub(crate) struct Change {
     pub(super) settings: Vec<Setting>,
     /// What becomes of the tree.
     pub(super) tree: Option<TreeChange>,
-    /// Files beside the steps that have to be durable.
-    pub(super) files: Vec<String>,
     /// What is done before it is answered, though it need not be durable.
     pub(super) beside: Option<After>,
     pub(super) after: Option<After>,
@@ -304,7 +302,7 @@ impl Account {
     ) -> Option<Vec<Record>> {
         self.set_busy(doing, true);
         let mut files = Files::default();
-        if let Err(error) = files.write(self, doing) {
+        if let Err(error) = files.write(self, doing, false) {
             files.take_back(self);
             fail_all(doing, &error);
             return before;
@@ -315,7 +313,7 @@ impl Account {
             voided = voids;
             if voids { journal::void(&*self.disk) } else { Ok(()) }
         } else {
-            journal::write(&*self.disk, &records)
+            journal::prepare_steps(&*self.disk, &records).and_then(|()| journal::write(&*self.disk, &records))
         };
         if let Err(error) = journaled {
             files.take_back(self);
@@ -345,7 +343,11 @@ impl Account {
                 Err(error) => fail_all(doing, &error),
             }
         }
-        if let Err(error) = self.sync(doing, &files, voided) {
+        // What says that messages have gone comes after they have: otherwise a crash in between would leave their
+        // files to be taken for new ones.
+        let gone = sync_all(&self.touched(doing, true)).and_then(|()| files.write(self, doing, true));
+        let synced = gone.and_then(|()| self.sync(doing, &files, voided));
+        if let Err(error) = synced {
             fail_all(doing, &error);
             self.set_stale(doing);
         }
@@ -359,25 +361,28 @@ impl Account {
         let records = records(doing);
         journal::write(&*self.disk, &records)?;
         *files = Files::default();
-        files.write(self, doing)?;
+        files.write(self, doing, false)?;
         Ok(records)
     }
 
-    /// Syncs all that the changes depend on, side by side.
-    fn sync(&self, doing: &[Doing], files: &Files, voided: bool) -> io::Result<()> {
-        let mut work: Vec<Sync<'_>> = Vec::new();
+    /// The folders that the changes have touched last: of those that remove, or of the others.
+    fn touched<'a>(&'a self, doing: &'a [Doing], removing: bool) -> Vec<Sync<'a>> {
         let mut folders: Vec<&str> = Vec::new();
-        for one in doing.iter().filter(|one| one.failed.is_none()) {
+        for one in doing.iter().filter(|one| one.failed.is_none() && one.removes() == removing) {
             let Record { additions, removals } = &one.change.record;
             // Additions before removals are synced already.
-            let left = if removals.is_empty() { additions } else { removals };
+            let left = if removing { removals } else { additions };
             folders.extend(left.iter().flat_map(Step::folders));
             folders.extend(left.iter().filter_map(Step::made_folder));
-            work.extend(one.change.files.iter().map(|path| Sync::File(&*self.disk, path)));
         }
         folders.sort_unstable();
         folders.dedup();
-        work.extend(folders.into_iter().map(|folder| Sync::Folder(&*self.disk, folder)));
+        folders.into_iter().map(|folder| Sync::Folder(&*self.disk, folder)).collect()
+    }
+
+    /// Syncs all else that the changes depend on, side by side.
+    fn sync(&self, doing: &[Doing], files: &Files, voided: bool) -> io::Result<()> {
+        let mut work = self.touched(doing, false);
         work.extend(files.lists.iter().map(|(path, _)| Sync::File(&*self.disk, path)));
         work.extend(files.logs.iter().map(|(path, _)| Sync::File(&*self.index, path)));
         if voided {
@@ -461,7 +466,7 @@ impl Account {
     /// Notes how far the files reach now.
     fn note_known(&self, doing: &[Doing], files: &Files) {
         let mut state = self.write();
-        for (id, len) in &files.mailboxes {
+        for (id, len) in &files.indexes {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.known.index_len = *len;
             }
@@ -517,6 +522,11 @@ pub(crate) fn failure(error: &io::Error) -> StorageError {
 }
 
 impl Doing {
+    /// Whether it removes anything.
+    fn removes(&self) -> bool {
+        !self.change.record.removals.is_empty()
+    }
+
     fn add(&mut self, disk: &dyn Disk) {
         if self.failed.is_some() {
             return;
@@ -572,15 +582,17 @@ struct Files {
     /// Paths and lengths from before.
     lists: Vec<(String, u64)>,
     logs: Vec<(String, u64)>,
-    /// How long the indexes are now.
-    mailboxes: Vec<(MailboxId, u64)>,
+    /// How long the files are now.
+    indexes: HashMap<MailboxId, u64>,
+    list_lens: HashMap<MailboxId, u64>,
     settings: Option<u64>,
 }
 
 impl Files {
-    fn write(&mut self, account: &Account, doing: &[Doing]) -> io::Result<()> {
+    /// Adds what changes write down: those that remove messages, or the others.
+    fn write(&mut self, account: &Account, doing: &[Doing], removing: bool) -> io::Result<()> {
         let (mut frames, mut lines, mut settings) = (Vec::new(), Vec::new(), Vec::new());
-        for one in doing.iter().filter(|one| one.failed.is_none()) {
+        for one in doing.iter().filter(|one| one.failed.is_none() && one.removes() == removing) {
             for (id, entries) in &one.change.entries {
                 add(&mut frames, id, &index::frame(entries));
             }
@@ -593,27 +605,28 @@ impl Files {
             }
         }
         for (id, bytes) in frames {
-            let (path, len) = account.of_slot(&id, |slot, home| (home.index_path(), slot.known.index_len))?;
-            account
-                .index
-                .write_at(&path, len, &bytes)
-                .inspect_err(|_| self.logs.push((path.clone(), len)))?;
-            self.mailboxes.push((id, len.saturating_add(bytes.len() as u64)));
-            self.logs.push((path, len));
+            let (path, known) =
+                account.of_slot(&id, |slot, home| (home.index_path(), slot.known.index_len))?;
+            let len = write_on(
+                &*account.index,
+                &mut self.logs,
+                &path,
+                self.indexes.get(&id).copied(),
+                known,
+                &bytes,
+            )?;
+            self.indexes.insert(id, len);
         }
         for (id, bytes) in lines {
-            let (path, len) = account.of_slot(&id, |slot, home| (home.list(), slot.known.list_len))?;
-            account
-                .disk
-                .write_at(&path, len, &bytes)
-                .inspect_err(|_| self.lists.push((path.clone(), len)))?;
-            self.lists.push((path, len));
+            let (path, known) = account.of_slot(&id, |slot, home| (home.list(), slot.known.list_len))?;
+            let before = self.list_lens.get(&id).copied();
+            let len = write_on(&*account.disk, &mut self.lists, &path, before, known, &bytes)?;
+            self.list_lens.insert(id, len);
         }
         if !settings.is_empty() {
-            let len = account.read().settings_known.0;
-            self.logs.push((SETTINGS.to_owned(), len));
-            account.index.write_at(SETTINGS, len, &settings)?;
-            self.settings = Some(len.saturating_add(settings.len() as u64));
+            let known = account.read().settings_known.0;
+            let len = write_on(&*account.index, &mut self.logs, SETTINGS, self.settings, known, &settings)?;
+            self.settings = Some(len);
         }
         Ok(())
     }
@@ -630,6 +643,23 @@ impl Files {
         cut(&*account.index, &mut self.logs);
         cut(&*account.disk, &mut self.lists);
     }
+}
+
+/// Adds to a file that is known to be so long, or that this batch has made longer already; gives how long it is then.
+fn write_on(
+    disk: &dyn Disk,
+    before: &mut Vec<(String, u64)>,
+    path: &str,
+    added: Option<u64>,
+    known: u64,
+    bytes: &[u8],
+) -> io::Result<u64> {
+    if added.is_none() {
+        before.push((path.to_owned(), known));
+    }
+    let len = added.unwrap_or(known);
+    disk.write_at(path, len, bytes)?;
+    Ok(len.saturating_add(bytes.len() as u64))
 }
 
 fn add(all: &mut Vec<(MailboxId, Vec<u8>)>, id: &MailboxId, bytes: &[u8]) {

@@ -37,6 +37,16 @@ pub(crate) fn prepare(disk: &dyn Disk) -> io::Result<()> {
     }
 }
 
+/// Makes durable what the steps begin with: names in `tmp/`, without which they could not be done again.
+pub(crate) fn prepare_steps(disk: &dyn Disk, records: &[Record]) -> io::Result<()> {
+    let from_tmp = |step: &Step| match step {
+        Step::Link { from, .. } | Step::Rename { from, .. } => from.starts_with("tmp/"),
+        _ => false,
+    };
+    let needed = records.iter().flat_map(|record| &record.additions).any(from_tmp);
+    if needed { disk.sync_folder("tmp") } else { Ok(()) }
+}
+
 /// Writes changes down, durably.
 pub(crate) fn write(disk: &dyn Disk, records: &[Record]) -> io::Result<()> {
     let content = postcard::to_stdvec(records).map_err(io::Error::other)?;

@@ -15,6 +15,8 @@ pub(crate) mod import;
 mod journal;
 mod keywords;
 mod open;
+#[cfg(test)]
+mod power;
 mod scan;
 pub(crate) mod settings;
 mod state;

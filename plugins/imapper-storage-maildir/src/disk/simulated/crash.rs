@@ -10,13 +10,13 @@ type Choose<'a> = &'a mut dyn FnMut(usize) -> usize;
 impl Tree {
     /// A tree that a crash may leave, in which all is durable.
     pub(super) fn crash(&self, choose: Choose<'_>) -> Self {
+        let mut left_folders = self.crash_folders(choose);
         let mut left = HashMap::new();
         let mut seen = HashSet::from([ROOT]);
         let mut folders = vec![ROOT];
         // What no name leads to any more is lost.
         while let Some(inode) = folders.pop() {
-            let Some(Node::Folder(folder)) = self.nodes.get(&inode) else { continue };
-            let mut folder = folder.crash(choose);
+            let Some(mut folder) = left_folders.remove(&inode) else { continue };
             // A folder in two places after half a rename: file systems see to it that there is one.
             folder.names.retain(|_, inode| seen.insert(*inode) || self.file(*inode).is_ok());
             folder.durable.clone_from(&folder.names);
@@ -31,6 +31,35 @@ impl Tree {
             left.insert(inode, Node::Folder(folder));
         }
         Self { nodes: left, next: self.next, now: self.now }
+    }
+
+    /// What is left of each folder. Giving a folder another name is one step for file systems, also from one folder to
+    /// another: one that had a name before and still has one is not lost with half of that.
+    fn crash_folders(&self, choose: Choose<'_>) -> BTreeMap<u64, Folder> {
+        let folders: BTreeMap<u64, &Folder> = self
+            .nodes
+            .iter()
+            .filter_map(|(inode, node)| match node {
+                Node::Folder(folder) => Some((*inode, folder)),
+                Node::File(_) => None,
+            })
+            .collect();
+        let mut left: BTreeMap<u64, Folder> =
+            folders.iter().map(|(inode, folder)| (*inode, folder.crash(choose))).collect();
+        let has_name =
+            |inode: u64| folders.values().any(|folder| folder.names.values().any(|it| *it == inode));
+        for (parent, folder) in &folders {
+            for (name, inode) in &folder.durable {
+                let is_lost = folders.contains_key(inode)
+                    && has_name(*inode)
+                    && !left.values().any(|folder| folder.names.values().any(|it| it == inode));
+                if let Some(parent) = left.get_mut(parent).filter(|_| is_lost) {
+                    parent.names.entry(name.clone()).or_insert(*inode);
+                    parent.durable.clone_from(&parent.names);
+                }
+            }
+        }
+        left
     }
 }
 

@@ -6,13 +6,29 @@ use std::path::{Path, PathBuf};
 
 /// Makes a file that only its owner may read, and brings it to the disk. One that is there already is an error.
 pub(crate) fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = create_private(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+/// Makes a private file, in the place of one that a crash may have left there. A link that stands there is not
+/// followed.
+pub(crate) fn create_anew(path: &Path) -> io::Result<File> {
+    match create_private(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            create_private(path)
+        }
+        created => created,
+    }
+}
+
+fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text)?;
-    file.sync_all()
+    options.open(path)
 }
 
 /// Makes a private file in one step: a crash leaves all of it or nothing. One that is there already is an error,
@@ -63,11 +79,7 @@ impl Beside {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
         let beside = path.with_file_name(format!(".{name}.part"));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = BufWriter::with_capacity(128 * 1024, options.open(&beside)?);
+        let file = BufWriter::with_capacity(128 * 1024, create_anew(&beside)?);
         Ok(Self { path: beside, file, kept: false })
     }
 
@@ -75,11 +87,20 @@ impl Beside {
         self.file.write_all(octets)
     }
 
-    /// Brings it to the disk, and gives it its name.
-    pub(crate) fn keep(mut self, path: &Path) -> io::Result<()> {
+    /// Brings it to the disk, and gives it its name, which nothing has.
+    pub(crate) fn keep(self, path: &Path) -> io::Result<()> {
+        self.name(path, rename_new)
+    }
+
+    /// Brings it to the disk, and gives it its name, in the place of what has it.
+    pub(crate) fn replace(self, path: &Path) -> io::Result<()> {
+        self.name(path, |from, to| fs::rename(from, to))
+    }
+
+    fn name(mut self, path: &Path, rename: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
-        rename_new(&self.path, path)?;
+        rename(&self.path, path)?;
         self.kept = true;
         sync_folder(path)
     }
@@ -96,6 +117,24 @@ impl Drop for Beside {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_in_the_way_is_not_followed() {
+        let folder = std::env::temp_dir().join(format!("imapper-files-link-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("other"), "mine").unwrap();
+        for name in ["new", ".whole.part"] {
+            std::os::unix::fs::symlink(folder.join("other"), folder.join(name)).unwrap();
+        }
+        create_anew(&folder.join("new")).unwrap().write_all(b"x").unwrap();
+        let mut file = Beside::new(&folder.join("whole")).unwrap();
+        file.write(b"y").unwrap();
+        file.keep(&folder.join("whole")).unwrap();
+        assert_eq!(fs::read(folder.join("other")).unwrap(), b"mine");
+        assert_eq!(fs::read(folder.join("whole")).unwrap(), b"y");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn what_is_there_stays_as_it_is() {

@@ -1,6 +1,7 @@
 //! The optional features of a storage that [`Maildir`] has, and what concerns two accounts.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::TryStreamExt as _;
@@ -96,6 +97,12 @@ impl Import for Maildir {
         let account = self.account(account).await?;
         let name = name.to_owned();
         account.change(move |batch| account::import::create(batch, &name, numbers)).await
+    }
+
+    async fn set_special_use(&self, mbox: &Mbox, uses: Vec<Arc<str>>) -> Result<()> {
+        let account = self.account(&mbox.account).await?;
+        let id = mbox.id.clone();
+        account.change(move |batch| account::attributes::set_uses(batch, &id, &uses)).await
     }
 
     async fn put(&self, mbox: &Mbox, messages: Vec<(Uid, NewMessage)>) -> Result<()> {

@@ -17,6 +17,7 @@ mod lessons;
 mod limits;
 mod maildir;
 mod maildir_crash;
+mod on_disk;
 mod program;
 mod quota;
 mod serving;

@@ -1,5 +1,7 @@
 //! Attributes, limits, and which messages are recent: small things that are written down and nothing else.
 
+use std::sync::Arc;
+
 use imapper_core::storage::{Attribute, MailboxId, QuotaLimits, Result};
 use imapper_core::types::{ModSeq, Uid};
 
@@ -36,6 +38,16 @@ pub(crate) fn set(batch: &mut Batch<'_>, attributes: &[Attribute]) -> Planned<(M
     }
     let modseq = if changed.is_empty() { before } else { modseq };
     Ok((change, (modseq, changed)))
+}
+
+/// Plans what a mailbox is for.
+pub(crate) fn set_uses(batch: &mut Batch<'_>, id: &MailboxId, uses: &[Arc<str>]) -> Planned<()> {
+    batch.touch_all(&MailboxId::from("attributes"))?;
+    batch.account.read().slot(id)?;
+    let mut change = Change::default();
+    let uses = uses.iter().map(ToString::to_string).collect();
+    change.settings.push(Setting::Uses { mailbox: id.to_string(), uses });
+    Ok((change, ()))
 }
 
 /// Plans the account's own limits.

@@ -282,25 +282,22 @@ async fn play(seed: u64, layout: Layout, stop: Option<u64>) -> Played {
     for number in 0..STEPS {
         let op = draw(&mut random, played.told.last().unwrap(), number);
         match run(&account, &disk, op.clone()).await {
-            Ok(()) => {}
             Err(StorageError::Backend(_) | StorageError::Unavailable(_) | StorageError::Busy)
                 if stop.is_some() =>
             {
                 played.open = Some(op);
                 return played;
             }
-            Err(StorageError::Exists | StorageError::Denied | StorageError::NoMailbox) => {}
+            Ok(()) | Err(StorageError::Exists | StorageError::Denied | StorageError::NoMailbox) => {}
             Err(error) => panic!("seed {seed}: {op:?} failed: {error}"),
         }
-        match look(&account, &disk, &mut played.validities).await {
-            Ok(known) => played.told.push(known),
+        let Ok(known) = look(&account, &disk, &mut played.validities).await else {
             // It was acknowledged, and is not told only because nothing can be read any more.
-            Err(_) => {
-                played.open = Some(op);
-                played.acknowledged = true;
-                return played;
-            }
-        }
+            played.open = Some(op);
+            played.acknowledged = true;
+            return played;
+        };
+        played.told.push(known);
     }
     played
 }

@@ -49,7 +49,15 @@ pub(crate) fn create(batch: &mut Batch<'_>, making: Making<'_>) -> Planned<Mailb
     let written = account.make_mailbox(&made, &id, validity.get(), making.numbers);
     written.map_err(|error| failure(&error))?;
     let mut change = Change::default();
-    change.record.additions = account.put_in_place(&made, &path).map_err(|error| failure(&error))?;
+    for step in account.put_in_place(&made, &path).map_err(|error| failure(&error))? {
+        match step {
+            Step::Unlink { .. } => change.record.removals.push(step),
+            step => change.record.additions.push(step),
+        }
+    }
+    if !change.record.removals.is_empty() {
+        change.record.removals.push(Step::RemoveFolder { path: made });
+    }
     change.settings = vec![Setting::Validity { last: validity.get() }, Setting::Tree];
     if !making.special_use.is_empty() {
         let uses = making.special_use.iter().map(ToString::to_string).collect();
@@ -149,7 +157,7 @@ pub(crate) fn rename(batch: &mut Batch<'_>, id: &MailboxId, to: &str) -> Planned
     let mut change = Change::default();
     for step in account.move_folders(&moves).map_err(|error| failure(&error))? {
         match step {
-            Step::RemoveFolder { .. } => change.record.removals.push(step),
+            Step::RemoveFolder { .. } | Step::Unlink { .. } => change.record.removals.push(step),
             step => change.record.additions.push(step),
         }
     }
@@ -301,10 +309,9 @@ impl Account {
         if kind(&*self.disk, to)?.is_none() {
             steps.push(Step::Rename { from: from.to_owned(), to: to.to_owned() });
         } else {
-            let pieces = self.pieces(from)?;
-            steps.extend(
-                pieces.iter().map(|piece| Step::Rename { from: join(from, piece), to: join(to, piece) }),
-            );
+            for piece in self.pieces(from)? {
+                steps.extend(self.move_piece(&join(from, &piece), &join(to, &piece))?);
+            }
         }
         Ok(steps)
     }
@@ -335,6 +342,15 @@ impl Account {
             names.filter(|(name, kind)| is_piece(name, *kind)).map(|(name, _)| name).collect();
         pieces.sort_by_key(|name| (name == "cur", name.clone()));
         Ok(pieces)
+    }
+
+    /// The steps that move a piece. A file gets its new name before it loses the old one, wherever the power fails.
+    fn move_piece(&self, from: &str, to: &str) -> io::Result<Vec<Step>> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        if self.disk.stat(&from)?.kind == Kind::Folder {
+            return Ok(vec![Step::Rename { from, to }]);
+        }
+        Ok(vec![Step::Link { from: from.clone(), to }, Step::Unlink { path: from }])
     }
 
     /// Whether nothing but the mailbox lies in its folder.
@@ -375,7 +391,7 @@ impl Account {
             let made: Vec<Step> = self.missing_folders(&moved.to)?;
             steps.extend(made.into_iter().filter(|step| !steps.contains(step)).collect::<Vec<_>>());
             for piece in self.pieces(&moved.from)? {
-                steps.push(Step::Rename { from: join(&moved.from, &piece), to: join(&moved.to, &piece) });
+                steps.extend(self.move_piece(&join(&moved.from, &piece), &join(&moved.to, &piece))?);
             }
         }
         if self.layout == Layout::Fs {

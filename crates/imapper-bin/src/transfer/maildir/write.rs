@@ -14,7 +14,7 @@ use imapper_core::types::{Keyword, Uid};
 use super::files::{self as beside, UidList};
 use super::{flags, read};
 use crate::error::Failure;
-use crate::files;
+use crate::files::{self, Beside};
 use crate::transfer::{Folder, INBOX, Message, Tally, Target, at, lines, name};
 
 /// Messages that share the way to the disk.
@@ -197,9 +197,8 @@ impl Open {
         let base = format!("{start},S={},W={wire}", text.len());
         self.number_keywords(message.flags.keywords())?;
         if !self.dry {
-            // A crash may have left it there.
             let staged = self.path.join("tmp").join(&base);
-            let mut file = File::create(&staged)?;
+            let mut file = files::create_anew(&staged)?;
             file.write_all(&text)?;
             file.set_times(FileTimes::new().set_modified(message.date.to_system_time()))?;
             let info = flags::write(&message.flags, &self.keywords);
@@ -238,12 +237,7 @@ impl Open {
 
 /// Writes a file in the place of the old one, in one step.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let beside = files::beside(path)?;
-    let _ = fs::remove_file(&beside);
-    let written = files::write_private(&beside, text.as_bytes()).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written?;
-    files::sync_folder(path)
+    let mut file = Beside::new(path)?;
+    file.write(text.as_bytes())?;
+    file.replace(path)
 }

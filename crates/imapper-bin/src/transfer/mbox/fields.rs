@@ -14,6 +14,9 @@ const OURS: &str = "X-Imapper";
 /// The fields that may stand before it.
 const KNOWN: [&str; 6] = ["X-IMAPbase", "X-UID", "Status", "X-Status", "X-Keywords", OURS];
 
+/// No mailbox has had so many messages. Who would have its UIDs run out could write such a field into a message.
+const LAST: u32 = 1 << 31;
+
 /// How much of a header is looked at.
 const HEADER: usize = 256 * 1024;
 
@@ -103,7 +106,7 @@ impl Fields {
 
     /// What the mailbox's UIDs belong to.
     pub(super) fn numbers(&self) -> Option<Numbers> {
-        let (uid_validity, last) = self.base?;
+        let (uid_validity, last) = self.base.filter(|(_, last)| *last < LAST)?;
         let uid_next = Uid::new(last.saturating_add(1))?;
         Some(Numbers { uid_validity, uid_next, highest_modseq: ModSeq::ZERO })
     }
@@ -189,6 +192,11 @@ mod tests {
         let numbers = fields.numbers().unwrap();
         assert_eq!((numbers.uid_validity.get(), numbers.uid_next.get()), (1234, 18));
         assert!(!fields.is_internal && fields.date.is_none());
+        assert_eq!(
+            Fields::read(b"X-IMAPbase: 1 4294967000\n\n".to_vec()).0.numbers(),
+            None,
+            "nobody has so many"
+        );
         assert!(Fields::read(b"X-IMAP: 1 2\n\nx".to_vec()).0.is_internal);
         assert!(Fields::read(b"\xff: y\nX-UID: 7\n\n".to_vec()).0.uid.is_some());
     }

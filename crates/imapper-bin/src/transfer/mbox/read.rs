@@ -96,7 +96,7 @@ impl Source for MboxSource {
         let Some((path, _)) = self.files.get(folder.place) else { return stream::empty().boxed() };
         match Reader::open(path) {
             Ok(mut reader) => {
-                reader.has_uids = folder.numbers.is_some();
+                reader.uid_next = folder.numbers.map(|numbers| numbers.uid_next);
                 stream::iter(reader).boxed()
             }
             Err(error) => stream::iter([Err(Broken::Source(at(path, error)))]).boxed(),
@@ -111,7 +111,8 @@ struct Reader {
     number: u64,
     /// Of the last message that had one: those that do not ascend are none.
     last_uid: u32,
-    has_uids: bool,
+    /// Above all UIDs; `None` where there are none.
+    uid_next: Option<Uid>,
     ended: bool,
     /// When the file was changed: the date of messages that have no other.
     changed: SystemTime,
@@ -128,7 +129,7 @@ impl Reader {
             pieces,
             number: 0,
             last_uid: 0,
-            has_uids: false,
+            uid_next: None,
             ended: false,
             changed,
         })
@@ -145,7 +146,8 @@ impl Reader {
         if fields.is_internal && self.number == 1 {
             return None;
         }
-        let uid = fields.uid.filter(|uid| self.has_uids && uid.get() > self.last_uid);
+        let is_one = |uid: &Uid| uid.get() > self.last_uid && self.uid_next.is_some_and(|next| *uid < next);
+        let uid = fields.uid.filter(is_one);
         self.last_uid = uid.map_or(self.last_uid, Uid::get);
         let date = fields.date.or(date).unwrap_or_else(|| self.date_of(&body));
         Some(Ok(Message { name, uid, flags: fields.flags, date, body, crlf: false }))

@@ -6,16 +6,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use imapper_core::message::{self, Digest};
 use imapper_core::storage::{
-    AccountId, Attribute, KeptDigest, MailboxInfo, Mbox, NewMessage, Numbers, Status, Storage, StorageError,
-    TreeOp,
+    AccountId, Attribute, MailboxId, MailboxInfo, Mbox, Numbers, Status, Storage, StorageError, TreeOp,
 };
 use imapper_core::types::{Flags, ModSeq, Uid, UidSet};
 
-use super::add::{New, add, is_of_one};
+use super::add::{New, add, is_of_one, stage_all};
 use super::source::came_as_crlf;
 use super::there::{Met, There, write_set};
 use super::{Asked, CRLF, failure};
@@ -42,7 +38,7 @@ struct Open {
     mbox: Option<Mbox>,
     keeps_uids: bool,
     there: There,
-    batch: Vec<New>,
+    batch: Vec<Message>,
     octets: u64,
     /// Those of the mailbox that came with CRLF, and whether some are new.
     crlf: UidSet,
@@ -54,7 +50,7 @@ impl StorageTarget {
         Self { storage, account, dry, open: None }
     }
 
-    fn mbox(&self, id: imapper_core::storage::MailboxId) -> Mbox {
+    fn mbox(&self, id: MailboxId) -> Mbox {
         Mbox { account: self.account.clone(), id }
     }
 
@@ -151,25 +147,24 @@ impl StorageTarget {
         Ok(made.map(|info| self.mbox(info.id)))
     }
 
-    /// Sends the octets; nothing refers to them yet.
-    async fn stage(&self, message: &Message) -> Asked<NewMessage> {
-        let digest = message::parse(&message.body);
-        let octets: Bytes = message.body.clone();
-        let size = octets.len() as u64;
-        let stream = stream::iter([Ok(octets)]).boxed();
-        let staged = self.storage.stage(&self.account, Some(size), stream).await?;
-        let mut new = NewMessage::new(staged, message.flags.clone(), message.date);
-        new.thread_keys = digest.thread_keys();
-        new.digest = Some(KeptDigest { version: Digest::VERSION, bytes: digest.to_bytes() });
-        Ok(new)
-    }
-
-    /// Adds what has been staged. If the storage refuses one of them, the others go in one by one.
+    /// Adds what has come. If the storage refuses one of them, the others go in one by one.
     async fn flush(&mut self, tally: &mut Tally) -> Result<(), Failure> {
         let Some(open) = &mut self.open else { return Ok(()) };
         open.octets = 0;
         let batch = std::mem::take(&mut open.batch);
         let Some(mbox) = open.mbox.clone().filter(|_| !batch.is_empty()) else { return Ok(()) };
+        let mut staged = Vec::with_capacity(batch.len());
+        for (name, result) in stage_all(&self.storage, &self.account, batch).await {
+            match result {
+                Ok(new) => staged.push(new),
+                Err(error) if is_of_one(&error) => tally.failed(&name, &error.to_string()),
+                Err(error) => return Err(failure(&open.name, &error)),
+            }
+        }
+        let batch = staged;
+        if batch.is_empty() {
+            return Ok(());
+        }
         match add(&*self.storage, &mbox, &batch).await {
             Ok(uids) => open.added(&batch, &uids, tally),
             Err(error) if is_of_one(&error) => {
@@ -326,16 +321,8 @@ impl Target for StorageTarget {
         if open.batch.last().is_some_and(|last| last.uid.is_some() != uid.is_some()) {
             self.flush(tally).await?;
         }
-        let new = match self.stage(&message).await {
-            Ok(new) => New { name: message.name, uid, crlf: message.crlf, message: new },
-            Err(error) if is_of_one(&error) => {
-                tally.failed(&message.name, &error.to_string());
-                return Ok(());
-            }
-            Err(error) => return Err(failure(&name, &error)),
-        };
         let Some(open) = &mut self.open else { return Ok(()) };
-        open.batch.push(new);
+        open.batch.push(Message { uid, ..message });
         open.octets += size;
         if open.batch.len() >= BATCH || open.octets >= BATCH_OCTETS {
             self.flush(tally).await

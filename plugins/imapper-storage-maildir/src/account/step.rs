@@ -32,7 +32,7 @@ impl Step {
             Self::Link { from, to } => disk.link(from, to),
             Self::Rename { from, to } => disk.rename(from, to),
             Self::Write { path, octets } => replace(disk, path, octets),
-            Self::Folder { path } => disk.make_folder(path),
+            Self::Folder { path } => make_folder(disk, path),
             Self::Unlink { path } => ignore(disk.unlink(path), io::ErrorKind::NotFound),
             Self::RemoveFolder { path } => remove_folder(disk, path),
         }
@@ -48,7 +48,7 @@ impl Step {
             // What is at the target already was put there by this very step, or later.
             Self::Rename { to, .. } if exists(disk, to)? => Ok(()),
             Self::Rename { from, to } => ignore(disk.rename(from, to), io::ErrorKind::NotFound),
-            Self::Folder { path } => ignore(disk.make_folder(path), io::ErrorKind::AlreadyExists),
+            Self::Folder { path } => ignore(make_folder(disk, path), io::ErrorKind::AlreadyExists),
             // The folder may have gone since, with all that was in it.
             Self::Write { .. } => ignore(self.run(disk), io::ErrorKind::NotFound),
             Self::Unlink { .. } | Self::RemoveFolder { .. } => self.run(disk),
@@ -86,6 +86,12 @@ impl Step {
             _ => None,
         }
     }
+}
+
+/// Makes a folder, durably: what a later step moves into it must not be lost with it.
+fn make_folder(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    disk.make_folder(path)?;
+    disk.sync_folder(parent(path))
 }
 
 /// The folder in which a name lies.

@@ -7,6 +7,7 @@ use imapper_core::storage::{MailboxId, MailboxInfo, Numbers, Result, StorageErro
 
 use super::batch::{After, Batch, Change, Stop};
 use super::commit::failure;
+use super::files::{Sync, sync_all};
 use super::moving::{Move, moves};
 use super::scan::new_guid;
 use super::settings::Setting;
@@ -256,17 +257,20 @@ impl Account {
         for folder in ["new", "cur", "tmp"] {
             self.disk.make_folder(&join(path, folder))?;
         }
-        write_new(&*self.disk, &join(path, LIST), &list(id, validity, numbers))?;
+        let (list_path, index_path) = (join(path, LIST), self.home(path, id.as_str()).index_path());
+        self.disk.create(&list_path)?.write(&list(id, validity, numbers))?;
+        self.index.create(&index_path)?.write(&index_of(validity, numbers))?;
         if self.layout == Layout::MaildirPlusPlus {
-            write_new(&*self.disk, &join(path, "maildirfolder"), b"")?;
+            // Says to programs that deliver that this is a folder of another one. It has no content.
+            self.disk.create(&join(path, "maildirfolder"))?;
         }
-        let index = index_of(validity, numbers);
-        let home = self.home(path, id.as_str());
-        write_new(&*self.index, &home.index_path(), &index)?;
+        let (disk, index) = (&*self.disk, &*self.index);
+        let mut work =
+            vec![Sync::File(disk, &list_path), Sync::File(index, &index_path), Sync::Folder(disk, path)];
         if self.apart {
-            self.index.sync_folder("")?;
+            work.push(Sync::Folder(index, ""));
         }
-        self.disk.sync_folder(path)
+        sync_all(&work)
     }
 
     /// What is left to do when a mailbox has gone.

@@ -79,8 +79,16 @@ pub(crate) async fn open_body(
         (join(&slot.folder, &mailbox.file(message)), message.physical, message.wire)
     };
     let account = Arc::clone(account);
+    let base = base.to_owned();
     blocking(move || match account.disk.open(&path) {
-        Ok(file) => Ok(Reader::new(file, physical, wire, range, None)),
+        Ok(file) => {
+            if file.len().map_err(StorageError::backend)? != physical {
+                // What was told of it to clients is true no more, and other octets would break the connection.
+                return Err(StorageError::Corrupt(format!("{path} is not as long as it was")));
+            }
+            let map = (physical != wire).then(|| account.offsets.of(&base));
+            Ok(Reader::new(file, physical, wire, range, map))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StorageError::Gone),
         Err(error) => Err(StorageError::backend(error)),
     })

@@ -4,6 +4,7 @@
 //! the wire a line ends with CRLF (RFC 5322 section 2.3), so each bare LF becomes CRLF there, and all else is as
 //! in the file.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +53,29 @@ pub(crate) fn measure(file: &dyn ReadFile) -> io::Result<Measure> {
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     known: Mutex<Known>,
+}
+
+/// What is known of bodies that were read in parts lately.
+#[derive(Debug, Default)]
+pub(crate) struct RecentOffsets(Mutex<VecDeque<(String, Arc<Offsets>)>>);
+
+/// How many bodies that is.
+const RECENT: usize = 32;
+
+impl RecentOffsets {
+    /// What is known of a body.
+    pub(crate) fn of(&self, base: &str) -> Arc<Offsets> {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, offsets)) = recent.iter().find(|(other, _)| other == base) {
+            return Arc::clone(offsets);
+        }
+        if recent.len() >= RECENT {
+            recent.pop_front();
+        }
+        let offsets = Arc::new(Offsets::default());
+        recent.push_back((base.to_owned(), Arc::clone(&offsets)));
+        offsets
+    }
 }
 
 /// The points from the start of the file on, without gaps, one every `step` octets of the file.

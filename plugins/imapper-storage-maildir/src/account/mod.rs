@@ -41,6 +41,7 @@ pub(crate) use batch::{Batch, Change, Stop};
 pub(crate) use commit::failure;
 pub(crate) use state::{Slot, State};
 
+use crate::body::RecentOffsets;
 use crate::disk::Disk;
 use crate::format::folder::Layout;
 use crate::home::Home;
@@ -66,6 +67,7 @@ pub(crate) struct Account {
     /// Where changes run.
     pub(crate) runtime: Handle,
     pub(crate) allowed: Arc<Allowed>,
+    pub(crate) offsets: RecentOffsets,
     state: RwLock<State>,
     queue: Mutex<Queue>,
     /// What only the thread that runs the changes uses.
@@ -114,6 +116,7 @@ impl Account {
             watching: parts.watching,
             runtime: parts.runtime,
             allowed: parts.allowed,
+            offsets: RecentOffsets::default(),
             state: RwLock::default(),
             queue: Mutex::default(),
             run: Mutex::default(),

@@ -10,7 +10,7 @@ use super::settings::Setting;
 use super::{Account, Slot, State};
 use crate::disk::{Disk, Kind};
 use crate::format::courier;
-use crate::format::folder::{Layout, from_path};
+use crate::format::folder::{Layout, foreign_name, from_path};
 use crate::format::uidlist::UidList;
 use crate::home::{LIST, replace};
 use crate::mailbox::file::join;
@@ -161,7 +161,8 @@ impl Account {
         if !is_mailbox(&*self.disk, &path)? {
             return Ok(());
         }
-        if let Some(name) = from_path(self.layout, &path) {
+        let name = from_path(self.layout, &path).or_else(|| foreign_name(self.layout, &path));
+        if let Some(name) = name.filter(|name| !found.iter().any(|(_, other)| other == name)) {
             found.push((path, name));
         } else {
             tracing::debug!(account = %self.id, path, "a folder whose name is no mailbox's");
@@ -249,11 +250,9 @@ pub(super) fn new_guid() -> String {
 
 /// What is no mailbox in nested folders.
 fn is_ours(name: &str) -> bool {
-    let files = ["cur", "new", "tmp", "subscriptions", "maildirfolder"];
-    name.starts_with('.')
-        || files.contains(&name)
-        || name.starts_with("imapper.")
-        || name.starts_with("dovecot")
+    let files = ["cur", "new", "tmp", "maildirfolder"];
+    let prefixes = [".", "imapper.", "dovecot-uid", "dovecot-keywords", "dovecot.", "subscriptions"];
+    files.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a folder holds messages.

@@ -79,6 +79,25 @@ pub(crate) fn from_path(layout: Layout, path: &str) -> Option<String> {
     to_path(layout, &name).is_ok_and(|same| same == path).then_some(name)
 }
 
+/// The name of a folder that another program has made and that we would call otherwise: in UTF-8, as Dovecot does where
+/// it is told to, or by a name that we keep for files.
+pub(crate) fn foreign_name(layout: Layout, path: &str) -> Option<String> {
+    let (path, separator) = match layout {
+        Layout::MaildirPlusPlus => (path.strip_prefix('.')?, '.'),
+        Layout::Fs => (path, '/'),
+    };
+    let mut levels = Vec::new();
+    for component in path.split(separator) {
+        let level = decode(component).unwrap_or_else(|| component.to_owned());
+        if level.is_empty() || level.contains('/') || level.chars().any(char::is_control) {
+            return None;
+        }
+        levels.push(level);
+    }
+    let is_inbox = levels.first().is_some_and(|first| first.eq_ignore_ascii_case(INBOX));
+    (!is_inbox).then(|| levels.join("/"))
+}
+
 /// One level of a name, as its folder is named.
 pub(super) fn encode(layout: Layout, component: &str) -> String {
     let is_taken = layout == Layout::Fs && is_taken(component);
@@ -104,8 +123,12 @@ pub(super) fn encode(layout: Layout, component: &str) -> String {
 /// Whether a folder of that name beside messages would be hidden, mean something to a shell, or be taken for a
 /// file or folder of Maildir, Dovecot, Courier or ourselves.
 fn is_taken(component: &str) -> bool {
-    matches!(component, "cur" | "new" | "tmp" | "subscriptions" | "maildirfolder")
-        || [".", "~", "dovecot", "imapper.", "courier"].iter().any(|prefix| component.starts_with(prefix))
+    let of_courier = ["courierimapuiddb", "courierimapsubscribed", "courierimapkeywords"];
+    matches!(component, "cur" | "new" | "tmp" | "maildirfolder")
+        || of_courier.contains(&component)
+        || [".", "~", "dovecot-", "dovecot.", "imapper.", "subscriptions"]
+            .iter()
+            .any(|prefix| component.starts_with(prefix))
 }
 
 fn shift(shifted: &mut Vec<u8>, encoded: &mut String) {

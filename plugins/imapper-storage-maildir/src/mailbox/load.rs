@@ -49,6 +49,8 @@ struct Written {
 
 /// Opens a mailbox. With the account locked: what is found anew is written down.
 pub(crate) fn load(home: &Home<'_>) -> Result<Loaded, StorageError> {
+    // Another program may be removing the folder, which fails when a file of ours comes anew.
+    home.disk.stat(&join(home.folder, "cur")).map_err(StorageError::backend)?;
     let mut written = read(home)?;
     let mut entries = learn_keywords(home, &mut written)?;
     if written.is_new {
@@ -265,4 +267,29 @@ fn write(
         known.index_inode = home.index.stat(&path).map_err(StorageError::backend)?.inode;
     }
     Ok(Loaded { mailbox, known })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimulatedDisk;
+
+    #[test]
+    fn nothing_is_written_into_what_is_left_of_a_mailbox() {
+        let disk = SimulatedDisk::new();
+        let id = "0123456789abcdef0123456789abcdef";
+        let home = Home { disk: &disk, folder: ".Work", index: &disk, apart: false, id };
+        for folder in [".Work", ".Work/cur", ".Work/new", ".Work/tmp"] {
+            disk.make_folder(folder).unwrap();
+        }
+        disk.create(".Work/cur/1.a:2,a").unwrap().write(b"Subject: x\n\n").unwrap();
+        disk.create(".Work/dovecot-keywords").unwrap().write(b"0 Later\n").unwrap();
+        assert_eq!(load(&home).unwrap().mailbox.words(0), Some("Later"));
+        disk.unlink(".Work/cur/1.a:2,a").unwrap();
+        disk.remove_folder(".Work/cur").unwrap();
+        disk.unlink(".Work/dovecot-keywords").unwrap();
+        let before = disk.list(".Work").unwrap().len();
+        assert!(load(&home).is_err());
+        assert_eq!(disk.list(".Work").unwrap().len(), before);
+    }
 }

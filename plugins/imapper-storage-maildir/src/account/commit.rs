@@ -155,7 +155,9 @@ impl Account {
     /// Whether the changes are done can't be said any more: what is on the disk is looked at anew.
     fn lose_sight(&self, doing: &mut [Doing], error: &io::Error) {
         tracing::error!(%error, account = %self.id, "whether changes are done is not known");
-        fail_all(doing, || StorageError::Indeterminate(error.to_string().into()));
+        for one in doing.iter_mut() {
+            one.failed = Some(StorageError::Indeterminate(error.to_string().into()));
+        }
         self.set_stale(doing, false);
     }
 

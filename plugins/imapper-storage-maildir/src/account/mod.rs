@@ -21,6 +21,8 @@ mod moving_out;
 mod open;
 #[cfg(test)]
 mod power;
+#[cfg(test)]
+mod between;
 mod scan;
 pub(crate) mod settings;
 mod state;

@@ -20,7 +20,7 @@ use crate::format::uidlist;
 use crate::home::{INDEX, LIST};
 use crate::mailbox::entry::Entry;
 use crate::mailbox::file::join;
-use crate::mailbox::index;
+use crate::mailbox::{index, later_modseq};
 
 /// The name that every personal account has (RFC 9051 §5.1).
 pub(crate) const INBOX: &str = "INBOX";
@@ -311,10 +311,13 @@ fn write_new(disk: &dyn Disk, path: &str, octets: &[u8]) -> io::Result<()> {
     file.sync()
 }
 
-/// The list of UIDs of an empty mailbox.
+/// The list of UIDs of an empty mailbox. Where its mod-sequences lie above what the clock gives, it says so, and other
+/// programs keep that: should the index be lost, they begin higher.
 fn list(id: &MailboxId, validity: u32, numbers: Option<Numbers>) -> Vec<u8> {
     let next = numbers.map_or(1, |numbers| numbers.uid_next.get());
-    uidlist::header(Some(validity), next, Some(id.as_str()), "").into_bytes()
+    let modseq = numbers.map(|numbers| numbers.highest_modseq.0).filter(|modseq| *modseq > later_modseq());
+    let other = modseq.map_or_else(String::new, |modseq| format!("M{modseq}"));
+    uidlist::header(Some(validity), next, Some(id.as_str()), &other).into_bytes()
 }
 
 /// The index of an empty mailbox.

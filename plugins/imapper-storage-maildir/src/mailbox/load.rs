@@ -192,8 +192,14 @@ fn compare(
 ) -> Result<Compared, StorageError> {
     let Written { list, mailbox, is_new, .. } = written;
     let listed: HashMap<&str, u32> = list.entries.iter().map(|(uid, base)| (base.as_str(), *uid)).collect();
-    let modseq =
-        if *is_new { ModSeq(later_modseq()).max(mailbox.modseq().next()) } else { mailbox.modseq().next() };
+    let modseq = if *is_new {
+        // Counted on from what an import has begun with, if that lies above the clock.
+        let imported = list.other.split(' ').find_map(|field| field.strip_prefix('M')?.parse::<u64>().ok());
+        let later = later_modseq().saturating_add(imported.unwrap_or_default());
+        ModSeq(later).max(mailbox.modseq().next())
+    } else {
+        mailbox.modseq().next()
+    };
     if *is_new {
         let begin =
             Entry::Begin { modseq: modseq.0, next: list.next.max(mailbox.uid_next.get()), gone: Vec::new() };

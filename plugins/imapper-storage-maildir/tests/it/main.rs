@@ -4,4 +4,5 @@
 
 mod conformance;
 mod folder;
+mod others;
 mod maildir_crate;

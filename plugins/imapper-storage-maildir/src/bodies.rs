@@ -79,12 +79,14 @@ pub(crate) async fn open_body(
         (join(&slot.folder, &mailbox.file(message)), message.physical, message.wire)
     };
     let account = Arc::clone(account);
-    let base = base.to_owned();
+    let (base, id) = (base.to_owned(), id.clone());
     blocking(move || match account.disk.open(&path) {
         Ok(file) => {
             if file.len().map_err(StorageError::backend)? != physical {
                 // What was told of it to clients is true no more, and other octets would break the connection.
-                return Err(StorageError::Corrupt(format!("{path} is not as long as it was")));
+                tracing::warn!(path, "a message's file is not as long as it was");
+                account.suspect(&id, &path);
+                return Err(StorageError::Gone);
             }
             let map = (physical != wire).then(|| account.offsets.of(&base));
             Ok(Reader::new(file, physical, wire, range, map))

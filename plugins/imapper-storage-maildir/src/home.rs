@@ -5,6 +5,7 @@ use std::io;
 use crate::disk::Disk;
 use crate::format::keywords::{self, LETTERS};
 use crate::format::uidlist::{self, UidList};
+use crate::mailbox::entry::Entry;
 use crate::mailbox::file::join;
 use crate::mailbox::load::Known;
 use crate::mailbox::{Mailbox, index};
@@ -103,10 +104,8 @@ impl Home<'_> {
     }
 
     /// Writes the index anew, durably; gives its length and its number in the file system.
-    pub(crate) fn write_index(&self, mailbox: &mut Mailbox) -> io::Result<(u64, u64)> {
-        let entries = mailbox.to_entries();
-        mailbox.entries = entries.len() as u64;
-        let bytes = index::whole(mailbox.uid_validity.get(), &entries);
+    pub(crate) fn write_index(&self, validity: u32, entries: &[Entry]) -> io::Result<(u64, u64)> {
+        let bytes = index::whole(validity, entries);
         let path = self.index_path();
         replace(self.index, &path, &bytes)?;
         self.index.sync_folder(if self.apart { "" } else { self.folder })?;

@@ -377,9 +377,12 @@ impl Cursor {
 impl Account {
     /// The digests of messages, those that are kept.
     fn digests(&self, id: &MailboxId, uids: &[Uid]) -> Result<std::collections::HashMap<Uid, KeptDigest>> {
-        let found = self.of_slot(id, |slot, home| (Arc::clone(&slot.cache), home.cache_path()));
-        let (cache, path) = found.map_err(|_| StorageError::NoMailbox)?;
+        let found = self.of_slot(id, |slot, home| {
+            let base = |uid: &Uid| Some((*uid, Arc::clone(&slot.mailbox.as_ref()?.get(*uid)?.base)));
+            (Arc::clone(&slot.cache), home.cache_path(), uids.iter().filter_map(base).collect::<Vec<_>>())
+        });
+        let (cache, path, messages) = found.map_err(|_| StorageError::NoMailbox)?;
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(cache.read(&*self.index, &path, uids))
+        Ok(cache.read(&*self.index, &path, &messages))
     }
 }

@@ -1,5 +1,6 @@
 //! Adding messages whose bodies lie in `tmp/`.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use imapper_core::storage::{Appended, KeptDigest, MailboxId, NewMessage, StorageError};
@@ -60,14 +61,17 @@ pub(crate) fn append(
     arrivals: &[Arrival],
 ) -> Result<(Change, Appended), Stop> {
     batch.open(id)?;
-    for arrival in arrivals {
+    // A token that comes twice is one message.
+    let mut tokens = HashSet::new();
+    let distinct: Vec<&Arrival> = arrivals.iter().filter(|one| tokens.insert(one.token.as_str())).collect();
+    for arrival in &distinct {
         batch.token(id, arrival.token.as_bytes())?;
     }
     let account = batch.account;
     let state = account.read();
     let (slot, mailbox) = (state.slot(id)?, state.mailbox(id)?);
-    let is_new = |arrival: &&Arrival| mailbox.by_base(&arrival.base()).is_none();
-    let new: Vec<&Arrival> = arrivals.iter().filter(is_new).collect();
+    let is_new = |arrival: &&&Arrival| mailbox.by_base(&arrival.base()).is_none();
+    let new: Vec<&Arrival> = distinct.iter().filter(is_new).copied().collect();
     let replaced = replaced(mailbox, &new)?;
     let learned = learn(batch, slot, mailbox, new.iter().map(|arrival| &arrival.message.flags))?;
     if learned.entries.is_empty() {
@@ -98,19 +102,24 @@ pub(crate) fn append(
     let modseq = batch.next_modseq(id, mailbox);
     let mut next = batch.next_uids(id, mailbox, new.len())?;
     let mut lines = Vec::with_capacity(new.len());
+    let mut given: HashMap<&str, Uid> = HashMap::new();
     for arrival in arrivals {
         if let Some((uid, _)) = mailbox.by_base(&arrival.base()) {
             uids.push(uid);
             continue;
         }
+        if let Some(uid) = given.get(arrival.token.as_str()) {
+            uids.push(*uid);
+            continue;
+        }
         let uid = next;
+        given.insert(arrival.token.as_str(), uid);
         next = next.next();
         uids.push(uid);
         let put = put(batch, arrival, &words, uid, modseq.0);
         check_name(&put.base, &put.state.info)?;
         let to = join(&folder, &format!("cur/{}{}", put.base, put.state.info));
-        date(account, arrival)?;
-        change.record.additions.push(Step::Link { from: arrival.path(), to });
+        change.record.additions.push(link(account, arrival, to)?);
         lines.push((uid.get(), put.base.clone()));
         digests.extend(arrival.message.digest.clone().map(|digest| (uid, digest)));
         entries.push(Entry::Put(put));
@@ -162,14 +171,15 @@ pub(super) fn put(batch: &mut Batch<'_>, arrival: &Arrival, words: &Words, uid: 
     }
 }
 
-/// Gives the body its internal date, which other programs read there.
-pub(super) fn date(account: &Account, arrival: &Arrival) -> Result<(), StorageError> {
-    let dated = account.disk.set_mtime(&arrival.path(), arrival.message.internal_date.seconds);
-    dated.map_err(|error| match error.kind() {
+/// The step that puts a body in its place, with its internal date as the file's time, where other programs read it.
+pub(super) fn link(account: &Account, arrival: &Arrival, to: String) -> Result<Step, StorageError> {
+    let from = arrival.path();
+    match account.disk.stat(&from) {
+        Ok(_) => Ok(Step::Link { from, to, date: Some(arrival.message.internal_date.seconds) }),
         // The staged body was swept, or is another account's.
-        std::io::ErrorKind::NotFound => StorageError::Gone,
-        _ => super::commit::failure(&error),
-    })
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StorageError::Gone),
+        Err(error) => Err(super::commit::failure(&error)),
+    }
 }
 
 /// Keeps the digests of new messages, and forgets those of removed ones.
@@ -183,10 +193,13 @@ pub(super) fn keep(id: &MailboxId, digests: Vec<(Uid, KeptDigest)>, gone: UidSet
 
 impl Account {
     pub(super) fn keep_digests(&self, id: &MailboxId, digests: &[(Uid, KeptDigest)], gone: &UidSet) {
-        let found = self.of_slot(id, |slot, home| (Arc::clone(&slot.cache), home.cache_path()));
-        let Ok((cache, path)) = found else { return };
+        let found = self.of_slot(id, |slot, home| {
+            let base = |uid| Some(Arc::clone(&slot.mailbox.as_ref()?.get(uid)?.base));
+            let digests = digests.iter().filter_map(|(uid, digest)| Some((*uid, base(*uid)?, digest)));
+            (Arc::clone(&slot.cache), home.cache_path(), digests.collect::<Vec<_>>())
+        });
+        let Ok((cache, path, digests)) = found else { return };
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let digests: Vec<(Uid, &KeptDigest)> = digests.iter().map(|(uid, digest)| (*uid, digest)).collect();
         cache.add(&*self.index, &path, &digests);
         cache.forget(&*self.index, &path, gone.iter());
     }

@@ -85,6 +85,8 @@ pub(crate) struct Batch<'a> {
     tokens: HashSet<(MailboxId, Vec<u8>)>,
     planned: usize,
     exclusive: bool,
+    /// Why nothing can be planned.
+    refused: Option<String>,
 }
 
 impl<'a> Batch<'a> {
@@ -98,7 +100,19 @@ impl<'a> Batch<'a> {
             tokens: HashSet::new(),
             planned: 0,
             exclusive: false,
+            refused: None,
         }
+    }
+
+    /// Refuses all changes.
+    pub(super) fn refuse(&mut self, error: &StorageError) {
+        self.refused = Some(error.to_string());
+    }
+
+    /// An error, if nothing can be planned.
+    pub(super) fn check(&self) -> Result<()> {
+        let unavailable = |why: &String| StorageError::Unavailable(why.as_str().into());
+        self.refused.as_ref().map_or(Ok(()), |why| Err(unavailable(why)))
     }
 
     /// Whether nothing is planned yet, so that no change has to wait for another one.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use imapper_core::storage::{Event, StorageError};
 
@@ -18,18 +19,22 @@ use crate::format::uidlist;
 
 /// The file whose lock says who changes the account.
 pub(super) const LOCK: &str = "imapper.lock";
+
 /// What only the thread that runs the changes uses.
 #[derive(Default)]
 pub(super) struct Run {
-    /// The journal holds what this process has done to the end.
-    journal: Option<Vec<Record>>,
     pub(super) threads: Threads,
+    /// When `tmp/` was swept last.
+    pub(super) swept: Option<Instant>,
 }
+
 /// A change under way.
 pub(super) struct Doing {
     pub(super) change: Box<Change>,
     done: Done,
     pub(super) failed: Option<StorageError>,
+    /// It failed when there was no way back any more: the journal does it to the end.
+    half: bool,
     /// Holds the staged bodies, which go with it.
     _job: Job,
 }
@@ -51,13 +56,14 @@ impl Account {
     /// Runs the changes of a batch; gives those that have to wait for the next one.
     fn batch(&self, jobs: VecDeque<Job>) -> VecDeque<Job> {
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
-        let Run { journal, threads } = &mut *run;
-        let lock = self.disk.lock(LOCK).and_then(|lock| Ok((lock, self.take_over(journal.as_deref())?)));
-        let ready = lock.map_err(StorageError::backend).and_then(|lock| self.refresh_tree().map(|()| lock));
+        let lock = self.disk.lock(LOCK).and_then(|lock| journal::recover(&*self.disk).map(|_| lock));
+        let ready = lock.map_err(|error| failure(&error)).and_then(|lock| self.refresh_tree().map(|()| lock));
         let mut later = VecDeque::new();
         let mut doing: Vec<Doing> = Vec::new();
-        let mut batch = Batch::new(self, threads);
-        let voids = ready.as_ref().is_ok_and(|(_, voids)| *voids);
+        let mut batch = Batch::new(self, &mut run.threads);
+        if let Err(error) = &ready {
+            batch.refuse(error);
+        }
         for mut job in jobs {
             if !later.is_empty() && batch.is_alone() {
                 later.push_back(job);
@@ -67,8 +73,7 @@ impl Account {
             match job(&mut batch) {
                 Planned::Change(change, done) => {
                     batch.add();
-                    let failed = ready.as_ref().err().map(|error| StorageError::backend(error.to_string()));
-                    doing.push(Doing { change, done, failed, _job: job });
+                    doing.push(Doing { change, done, failed: None, half: false, _job: job });
                 }
                 // It would wait for itself, for ever. Dropped, it is answered with an error.
                 Planned::Later if is_first => tracing::error!("a change waits for itself"),
@@ -76,109 +81,101 @@ impl Account {
                 Planned::Nothing => {}
             }
         }
-        if ready.is_ok() && doing.iter().any(|doing| !doing.change.is_empty()) {
-            *journal = self.make_durable(&mut doing, voids, journal.take());
+        if doing.iter().any(|doing| !doing.change.is_empty()) {
+            self.make_durable(&mut doing);
         }
         self.show(doing);
-        self.tidy();
+        if ready.is_ok() {
+            self.tidy(&mut run.swept);
+        }
         later
     }
 
-    /// Does to the end what another process was killed in. Gives whether the journal holds what is done.
-    fn take_over(&self, own: Option<&[Record]>) -> io::Result<bool> {
-        let there = journal::read(&*self.disk)?;
-        if there.is_empty() {
-            return Ok(false);
-        }
-        if own.is_some_and(|own| own == there) {
-            return Ok(true);
-        }
-        journal::recover(&*self.disk)?;
-        Ok(false)
-    }
-
-    /// Does the changes, and returns when they are durable; those that fail are marked, and leave nothing behind.
-    /// Gives what the journal holds then.
-    fn make_durable(
-        &self,
-        doing: &mut [Doing],
-        voids: bool,
-        before: Option<Vec<Record>>,
-    ) -> Option<Vec<Record>> {
+    /// Does the changes, and returns when they are durable. Those that fail are marked, and leave nothing behind; where
+    /// that is not possible any more, their outcome is not known.
+    fn make_durable(&self, doing: &mut [Doing]) {
         self.set_busy(doing, true);
         let mut files = Files::default();
-        if let Err(error) = files.write(self, doing, false) {
+        if let Err(error) = files.write(self, doing) {
             files.take_back(self);
-            fail_all(doing, &error);
-            return before;
+            return fail_all(doing, || failure(&error));
         }
-        let records: Vec<Record> = records(doing);
-        let mut voided = false;
-        let journaled = if records.is_empty() {
-            voided = voids;
-            if voids { journal::void(&*self.disk) } else { Ok(()) }
-        } else {
-            journal::prepare_steps(&*self.disk, &records).and_then(|()| journal::write(&*self.disk, &records))
-        };
-        if let Err(error) = journaled {
+        let mut records = records(doing);
+        if !records.is_empty()
+            && let Err(error) = journal::begin(&*self.disk, &records)
+        {
             files.take_back(self);
-            fail_all(doing, &error);
-            return None;
+            return fail_all(doing, || failure(&error));
         }
-        for one in doing.iter_mut() {
-            one.add(&*self.disk);
-        }
-        let with_removals =
-            doing.iter().filter(|one| one.failed.is_none() && !one.change.record.removals.is_empty());
-        let barrier = journal::sync(&*self.disk, with_removals.flat_map(|one| &one.change.record.additions));
-        for one in doing.iter_mut() {
-            match &barrier {
-                Ok(()) => one.remove(&*self.disk),
-                Err(error) if !one.change.record.removals.is_empty() => {
-                    one.take_back(&*self.disk);
-                    one.failed.get_or_insert(StorageError::backend(error.to_string()));
-                }
-                Err(_) => {}
-            }
-        }
-        let mut holds = (!records.is_empty()).then_some(records);
+        self.run_steps(doing);
         if doing.iter().any(|one| one.failed.is_some()) {
             // Their files are not where they were thought to be, or not all of them are there.
             self.set_stale(doing, true);
             match self.forget_failed(doing, &mut files) {
-                Ok(records) => holds = Some(records),
-                Err(error) => fail_all(doing, &error),
+                Ok(left) => records = left,
+                Err(error) => return self.lose_sight(doing, &error),
             }
         }
         // What says that messages have gone comes after they have: otherwise a crash in between would leave their
-        // files to be taken for new ones.
-        let gone = sync_all(&self.touched(doing, true)).and_then(|()| files.write(self, doing, true));
-        let synced = gone.and_then(|()| self.sync(doing, &files, voided));
-        if let Err(error) = synced {
-            fail_all(doing, &error);
-            self.set_stale(doing, false);
-        }
+        // files to be taken for new ones. The journal is void before the answer: done again later, it would undo what
+        // other programs do until then.
+        let journaled = |one: &Doing| one.removes() || one.change.needs_journal();
+        let done =
+            sync_all(&self.touched(doing, &journaled)).and_then(|()| files.open(self)).and_then(|()| {
+                let voids = !records.is_empty() && !doing.iter().any(|one| one.half);
+                if voids {
+                    journal::void(&*self.disk)?;
+                }
+                self.sync(doing, &files, voids)
+            });
         self.note_known(doing, &files);
-        holds
+        if let Err(error) = done {
+            self.lose_sight(doing, &error);
+        }
     }
 
-    /// Writes the journal and the logs anew without the changes that have failed.
+    /// Runs the steps of all changes: those that add, and when they are durable those that remove.
+    fn run_steps(&self, doing: &mut [Doing]) {
+        for one in doing.iter_mut() {
+            one.add(&*self.disk);
+        }
+        let removing = doing.iter().filter(|one| one.failed.is_none() && one.removes());
+        let barrier = journal::sync(&*self.disk, removing.flat_map(|one| &one.change.record.additions));
+        for one in doing.iter_mut().filter(|one| one.removes()) {
+            match &barrier {
+                Ok(()) => one.remove(&*self.disk),
+                Err(error) => {
+                    one.take_back(&*self.disk);
+                    one.failed.get_or_insert_with(|| failure(error));
+                }
+            }
+        }
+    }
+
+    /// Whether the changes are done can't be said any more: what is on the disk is looked at anew.
+    fn lose_sight(&self, doing: &mut [Doing], error: &io::Error) {
+        tracing::error!(%error, account = %self.id, "whether changes are done is not known");
+        fail_all(doing, || StorageError::Indeterminate(error.to_string().into()));
+        self.set_stale(doing, false);
+    }
+
+    /// Writes the journal and the logs anew without the changes that have failed, and were taken back.
     fn forget_failed(&self, doing: &[Doing], files: &mut Files) -> io::Result<Vec<Record>> {
         files.take_back(self);
         let records = records(doing);
         journal::write(&*self.disk, &records)?;
         *files = Files::default();
-        files.write(self, doing, false)?;
+        files.write(self, doing)?;
         Ok(records)
     }
 
-    /// The folders that the changes have touched last: of those that remove, or of the others.
-    fn touched<'a>(&'a self, doing: &'a [Doing], removing: bool) -> Vec<Sync<'a>> {
+    /// The folders that changes have touched last: of those that are asked for.
+    fn touched<'a>(&'a self, doing: &'a [Doing], wanted: &dyn Fn(&Doing) -> bool) -> Vec<Sync<'a>> {
         let mut folders: Vec<&str> = Vec::new();
-        for one in doing.iter().filter(|one| one.failed.is_none() && one.removes() == removing) {
+        for one in doing.iter().filter(|one| one.failed.is_none() && wanted(one)) {
             let Record { additions, removals } = &one.change.record;
             // Additions before removals are synced already.
-            let left = if removing { removals } else { additions };
+            let left = if one.removes() { removals } else { additions };
             folders.extend(left.iter().flat_map(Step::folders));
             folders.extend(left.iter().filter_map(Step::made_folder));
         }
@@ -189,7 +186,7 @@ impl Account {
 
     /// Syncs all else that the changes depend on, side by side.
     fn sync(&self, doing: &[Doing], files: &Files, voided: bool) -> io::Result<()> {
-        let mut work = self.touched(doing, false);
+        let mut work = self.touched(doing, &|one| !one.removes() && !one.change.needs_journal());
         work.extend(files.lists.iter().map(|(path, _)| Sync::File(&*self.disk, path)));
         work.extend(files.logs.iter().map(|(path, _)| Sync::File(&*self.index, path)));
         if voided {
@@ -319,15 +316,15 @@ impl Setting {
     }
 }
 
-/// The changes of several steps that have not failed.
+/// The changes of several steps that have not failed, or that the journal has to do to the end.
 fn records(doing: &[Doing]) -> Vec<Record> {
-    let whole = doing.iter().filter(|one| one.failed.is_none() && one.change.needs_journal());
+    let whole = doing.iter().filter(|one| (one.failed.is_none() || one.half) && one.change.needs_journal());
     whole.map(|one| one.change.record.clone()).collect()
 }
 
-fn fail_all(doing: &mut [Doing], error: &io::Error) {
+fn fail_all(doing: &mut [Doing], error: impl Fn() -> StorageError) {
     for one in doing {
-        one.failed.get_or_insert_with(|| failure(error));
+        one.failed.get_or_insert_with(&error);
     }
 }
 
@@ -380,7 +377,9 @@ impl Doing {
         }
         for step in &self.change.record.removals {
             if let Err(error) = step.run(disk) {
-                self.failed = Some(step_failure(&error));
+                tracing::error!(%error, ?step, "a step fails when there is no way back");
+                self.failed = Some(StorageError::Indeterminate(error.to_string().into()));
+                self.half = true;
                 return;
             }
         }

@@ -74,7 +74,7 @@ pub(crate) fn copy(
         let info = filename::info(message.flags.system, &keywords, "", "");
         check_name(&base, &info)?;
         let to = join(&slot.folder, &format!("cur/{base}{info}"));
-        change.record.additions.push(Step::Link { from: path.clone(), to });
+        change.record.additions.push(Step::Link { from: path.clone(), to, date: None });
         if mode == CopyMode::Move {
             change.record.removals.push(Step::Unlink { path: path.clone() });
         }
@@ -108,7 +108,7 @@ pub(crate) fn copy(
         }
     }
     change.entries.push((to.clone(), entries));
-    change.beside = Some(copy_digests(from, to, copied.pairs.clone(), mode));
+    change.beside = Some(copy_digests(from, to, &messages, copied.pairs.clone(), mode));
     Ok((change, copied))
 }
 
@@ -131,12 +131,19 @@ fn learn_apart<'a>(
 }
 
 /// Digests go along.
-fn copy_digests(from: &MailboxId, to: &MailboxId, pairs: Vec<(Uid, Uid)>, mode: CopyMode) -> After {
+fn copy_digests(
+    from: &MailboxId,
+    to: &MailboxId,
+    messages: &[(Uid, Message, String)],
+    pairs: Vec<(Uid, Uid)>,
+    mode: CopyMode,
+) -> After {
     let (from, to) = (from.clone(), to.clone());
+    let old: Vec<(Uid, Arc<str>)> =
+        messages.iter().map(|(uid, message, _)| (*uid, Arc::clone(&message.base))).collect();
     Box::new(move |account: &Account| {
         let found = account.of_slot(&from, |slot, home| (Arc::clone(&slot.cache), home.cache_path()));
         let Ok((cache, path)) = found else { return };
-        let old: Vec<Uid> = pairs.iter().map(|(old, _)| *old).collect();
         let mut digests = {
             let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
             cache.read(&*account.index, &path, &old)
@@ -145,7 +152,7 @@ fn copy_digests(from: &MailboxId, to: &MailboxId, pairs: Vec<(Uid, Uid)>, mode: 
             pairs.iter().filter_map(|(old, new)| Some((*new, digests.remove(old)?))).collect();
         account.keep_digests(&to, &copied, &UidSet::new());
         if mode == CopyMode::Move {
-            account.keep_digests(&from, &[], &old.into_iter().collect());
+            account.keep_digests(&from, &[], &old.into_iter().map(|(uid, _)| uid).collect());
         }
     })
 }

@@ -18,53 +18,82 @@ pub(super) struct Files {
     /// Paths and lengths from before.
     pub(super) lists: Vec<(String, u64)>,
     pub(super) logs: Vec<(String, u64)>,
-    /// How long the files are now.
+    /// What is written closed: where, and what it is.
+    late: Vec<(String, u64, Vec<u8>)>,
+    /// How long the logs are now.
     pub(super) indexes: HashMap<MailboxId, u64>,
-    list_lens: HashMap<MailboxId, u64>,
     pub(super) settings: Option<u64>,
 }
 
 impl Files {
-    /// Adds what changes write down: those that remove messages, or the others.
-    pub(super) fn write(&mut self, account: &Account, doing: &[Doing], removing: bool) -> io::Result<()> {
-        let (mut frames, mut lines, mut settings) = (Vec::new(), Vec::new(), Vec::new());
-        for one in doing.iter().filter(|one| one.failed.is_none() && one.removes() == removing) {
+    /// Adds what changes write down. What belongs to those that remove is written closed, so that it means nothing yet
+    /// but has its room.
+    pub(super) fn write(&mut self, account: &Account, doing: &[Doing]) -> io::Result<()> {
+        let (mut lines, mut settings) = (Vec::new(), (Vec::new(), Vec::new()));
+        let (mut frames, mut late) = (Vec::new(), Vec::new());
+        for one in doing.iter().filter(|one| one.failed.is_none()) {
+            let frames = if one.removes() { &mut late } else { &mut frames };
             for (id, entries) in &one.change.entries {
-                add(&mut frames, id, &index::frame(entries));
+                add(frames, id, &index::frame(entries));
             }
             for (id, new) in &one.change.lines {
                 let text: String = new.iter().map(|(uid, base)| uidlist::line(*uid, base)).collect();
                 add(&mut lines, id, text.as_bytes());
             }
             if !one.change.settings.is_empty() {
-                settings.extend_from_slice(&index::frame(&one.change.settings));
+                let all = if one.removes() { &mut settings.1 } else { &mut settings.0 };
+                all.extend_from_slice(&index::frame(&one.change.settings));
             }
         }
-        for (id, bytes) in frames {
-            let (path, known) =
-                account.of_slot(&id, |slot, home| (home.index_path(), slot.known.index_len))?;
-            let len = write_on(
-                &*account.index,
-                &mut self.logs,
-                &path,
-                self.indexes.get(&id).copied(),
-                known,
-                &bytes,
-            )?;
-            self.indexes.insert(id, len);
+        for (frames, is_late) in [(frames, false), (late, true)] {
+            for (id, bytes) in frames {
+                let (path, known) =
+                    account.of_slot(&id, |slot, home| (home.index_path(), slot.known.index_len))?;
+                let before = self.indexes.get(&id).copied();
+                let len = self.write_log(account, &path, (before, known), &bytes, is_late)?;
+                self.indexes.insert(id, len);
+            }
         }
         for (id, bytes) in lines {
             let (path, known) = account.of_slot(&id, |slot, home| (home.list(), slot.known.list_len))?;
-            let before = self.list_lens.get(&id).copied();
-            let len = write_on(&*account.disk, &mut self.lists, &path, before, known, &bytes)?;
-            self.list_lens.insert(id, len);
+            self.lists.push((path.clone(), known));
+            account.disk.write_at(&path, known, &bytes)?;
         }
-        if !settings.is_empty() {
-            let known = account.read().settings_known.0;
-            let len = write_on(&*account.index, &mut self.logs, SETTINGS, self.settings, known, &settings)?;
-            self.settings = Some(len);
+        for (bytes, is_late) in [(settings.0, false), (settings.1, true)] {
+            if !bytes.is_empty() {
+                let known = account.read().settings_known.0;
+                let len = self.write_log(account, SETTINGS, (self.settings, known), &bytes, is_late)?;
+                self.settings = Some(len);
+            }
         }
         Ok(())
+    }
+
+    /// Adds to a log that is known to be so long, or that this batch has made longer already; gives how long it is then.
+    fn write_log(
+        &mut self,
+        account: &Account,
+        path: &str,
+        (added, known): (Option<u64>, u64),
+        bytes: &[u8],
+        is_late: bool,
+    ) -> io::Result<u64> {
+        if added.is_none() {
+            self.logs.push((path.to_owned(), known));
+        }
+        let len = added.unwrap_or(known);
+        if is_late {
+            account.index.write_at(path, len, &index::closed(bytes))?;
+            self.late.push((path.to_owned(), len, bytes.to_vec()));
+        } else {
+            account.index.write_at(path, len, bytes)?;
+        }
+        Ok(len.saturating_add(bytes.len() as u64))
+    }
+
+    /// Gives what was written closed its meaning.
+    pub(super) fn open(&mut self, account: &Account) -> io::Result<()> {
+        self.late.drain(..).try_for_each(|(path, at, bytes)| account.index.write_at(&path, at, &bytes))
     }
 
     /// Cuts off what was added.
@@ -79,23 +108,6 @@ impl Files {
         cut(&*account.index, &mut self.logs);
         cut(&*account.disk, &mut self.lists);
     }
-}
-
-/// Adds to a file that is known to be so long, or that this batch has made longer already; gives how long it is then.
-fn write_on(
-    disk: &dyn Disk,
-    before: &mut Vec<(String, u64)>,
-    path: &str,
-    added: Option<u64>,
-    known: u64,
-    bytes: &[u8],
-) -> io::Result<u64> {
-    if added.is_none() {
-        before.push((path.to_owned(), known));
-    }
-    let len = added.unwrap_or(known);
-    disk.write_at(path, len, bytes)?;
-    Ok(len.saturating_add(bytes.len() as u64))
 }
 
 fn add(all: &mut Vec<(MailboxId, Vec<u8>)>, id: &MailboxId, bytes: &[u8]) {

@@ -66,7 +66,7 @@ pub(crate) fn set_flags(
             Place::Cur => planned.record.additions.push(Step::Rename { from, to }),
             // Between two folders a rename could lose the file where the power fails: one name more, then one less.
             Place::New => {
-                planned.record.additions.push(Step::Link { from: from.clone(), to });
+                planned.record.additions.push(Step::Link { from: from.clone(), to, date: None });
                 planned.record.removals.push(Step::Unlink { path: from });
             }
         }

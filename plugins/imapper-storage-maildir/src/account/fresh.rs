@@ -1,6 +1,7 @@
 //! Whether what is in memory is what the disk holds: other programs, and other processes of ours, change it at any
 //! time.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -11,6 +12,7 @@ use imapper_core::storage::{Event, MailboxId, Result, StorageError};
 use super::batch::Change;
 use super::settings::SETTINGS;
 use super::{Account, Stop};
+use crate::format::filename::FileName;
 use crate::format::uidlist::UidList;
 use crate::mailbox::entry::{Entry, Place};
 use crate::mailbox::file::join;
@@ -146,22 +148,27 @@ impl Account {
     }
 
     fn refresh_drained(&self, id: &MailboxId) -> Result<()> {
-        let (folder, known, is_open, mut names, sure) = {
+        let (folder, known, is_open, mut names, unsure) = {
             let state = self.read();
             let slot = state.slot(id)?;
             let mut suspects = slot.suspects.lock().unwrap_or_else(PoisonError::into_inner);
             let is_open = slot.mailbox.is_some() && !slot.stale && !suspects.all;
-            let sure = suspects.unsure.take().is_some_and(|since| since.elapsed() >= RENAME_TAKES);
+            let mut unsure = std::mem::take(&mut suspects.unsure);
+            if !is_open {
+                unsure.clear();
+            }
             suspects.looking = suspects.all || !suspects.names.is_empty();
             suspects.all = false;
-            (slot.folder.clone(), slot.known, is_open, std::mem::take(&mut suspects.names), sure)
+            (slot.folder.clone(), slot.known, is_open, std::mem::take(&mut suspects.names), unsure)
         };
         if !is_open {
-            return self.load(id, &folder);
+            return self.load(id, &folder).inspect_err(|_| self.look_at_all(id));
         }
-        let Some((followed, listed)) = self.follow(id, &folder, known).map_err(StorageError::backend)? else {
-            return self.load(id, &folder);
+        let followed = self.follow(id, &folder, known).inspect_err(|_| self.look_at_all(id));
+        let Some((followed, listed)) = followed.map_err(StorageError::backend)? else {
+            return self.load(id, &folder).inspect_err(|_| self.look_at_all(id));
         };
+        names.extend(unsure.keys().cloned());
         if names.is_empty() {
             return Ok(());
         }
@@ -172,7 +179,7 @@ impl Account {
                 !seen::is_known(mailbox, *place, name, false) || !seen::is_known(mailbox, *place, name, true)
             });
         }
-        self.look(id, &folder, &names, &listed, sure)
+        self.look(id, &folder, &names, &listed, unsure).inspect_err(|_| self.look_at_all(id))
     }
 
     /// Opens a mailbox.
@@ -281,18 +288,31 @@ impl Account {
         folder: &str,
         names: &[(Place, String)],
         listed: &[(u32, String)],
-        sure: bool,
+        mut unsure: HashMap<(Place, String), Instant>,
     ) -> Result<()> {
         let home = self.home(folder, id.as_str());
         let (looked, known) = {
             let state = self.read();
             let slot = state.slot(id)?;
             let mailbox = state.mailbox(id)?;
-            let looked = seen::look(&home, mailbox, names, listed, sure).map_err(StorageError::backend)?;
+            let since = |base: &str| {
+                let missing = unsure.iter().filter(|((_, name), _)| FileName::parse(name).base == base);
+                missing.map(|(_, since)| *since).min()
+            };
+            let sure = |base: &str| since(base).is_some_and(|since| since.elapsed() >= RENAME_TAKES);
+            let looked = seen::look(&home, mailbox, names, listed, &sure).map_err(StorageError::backend)?;
             (looked, slot.known)
         };
+        if looked.again {
+            return self.load(id, folder);
+        }
         if !looked.unsure.is_empty() {
-            self.look_again_later(id, looked.unsure)?;
+            let now = Instant::now();
+            unsure.retain(|name, _| looked.unsure.contains(name));
+            for name in looked.unsure {
+                unsure.entry(name).or_insert(now);
+            }
+            self.look_again_later(id, unsure)?;
         }
         if looked.entries.is_empty() {
             return Ok(());
@@ -322,19 +342,40 @@ impl Account {
         Ok(())
     }
 
-    fn look_again_later(&self, id: &MailboxId, unsure: Vec<(Place, String)>) -> Result<()> {
+    /// A file is not what it was: it is looked at next time.
+    pub(crate) fn suspect(&self, id: &MailboxId, path: &str) {
+        let Some((folder, name)) = path.rsplit_once('/') else { return };
+        let place = if folder.ends_with("new") { Place::New } else { Place::Cur };
+        if let Some(slot) = self.read().slots.get(id) {
+            let mut suspects = slot.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+            suspects.names.push((place, name.to_owned()));
+        }
+    }
+
+    /// What was seen could not be looked at: then all is, next time.
+    fn look_at_all(&self, id: &MailboxId) {
+        if let Some(slot) = self.read().slots.get(id) {
+            slot.suspects.lock().unwrap_or_else(PoisonError::into_inner).all = true;
+        }
+    }
+
+    fn look_again_later(&self, id: &MailboxId, unsure: HashMap<(Place, String), Instant>) -> Result<()> {
         {
             let state = self.read();
             let mut suspects = state.slot(id)?.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-            suspects.names.extend(unsure);
-            suspects.unsure.get_or_insert_with(Instant::now);
+            suspects.unsure = unsure;
+            if std::mem::replace(&mut suspects.waits, true) {
+                return Ok(());
+            }
         }
         let (account, id) = (self.this.clone(), id.clone());
         self.runtime.spawn(async move {
             tokio::time::sleep(RENAME_TAKES).await;
-            if let Some(account) = account.upgrade() {
-                account.refresh_later(Some(id));
+            let Some(account) = account.upgrade() else { return };
+            if let Some(slot) = account.read().slots.get(&id) {
+                slot.suspects.lock().unwrap_or_else(PoisonError::into_inner).waits = false;
             }
+            account.refresh_later(Some(id));
         });
         Ok(())
     }
@@ -363,7 +404,12 @@ impl Account {
 
     fn tree_is_fresh(&self) -> bool {
         let state = self.read();
-        if state.tree_stale || self.tree_was_seen(&state) {
+        if state.tree_stale {
+            return false;
+        }
+        if self.tree_was_seen(&state) {
+            drop(state);
+            self.write().tree_stale = true;
             return false;
         }
         let known = state.settings_known;

@@ -3,7 +3,7 @@
 use imapper_core::storage::{MailboxId, Numbers, StorageError};
 use imapper_core::types::{Uid, UidSet};
 
-use super::append::{Arrival, check_name, date, keep, put};
+use super::append::{Arrival, check_name, keep, link, put};
 use super::batch::{Batch, Change, Stop};
 use super::keywords::{Words, learn_in};
 use super::step::Step;
@@ -60,9 +60,8 @@ pub(crate) fn put_all(
     for (uid, arrival) in arrivals {
         let put = put(batch, arrival, &words, *uid, modseq);
         check_name(&put.base, &put.state.info)?;
-        date(account, arrival)?;
         let to = join(&slot.folder, &format!("cur/{}{}", put.base, put.state.info));
-        change.record.additions.push(Step::Link { from: arrival.path(), to });
+        change.record.additions.push(link(account, arrival, to)?);
         lines.push((uid.get(), put.base.clone()));
         digests.extend(arrival.message.digest.clone().map(|digest| (*uid, digest)));
         entries.push(Entry::Put(put));

@@ -2,8 +2,8 @@
 //! after a crash they are done to the end or were never begun.
 //!
 //! One file that is written over again and again: `IMAPJRN1`, length, CRC-32, content. It holds the changes of one
-//! batch. Once they are done it stays as it is, since doing them again changes nothing, until the next batch: that
-//! writes its own, or voids the file and syncs that along with all else before it answers.
+//! batch, and is void again before they are answered: done a second time later, they would undo what other programs have
+//! done meanwhile.
 
 use std::io;
 
@@ -37,14 +37,18 @@ pub(crate) fn prepare(disk: &dyn Disk) -> io::Result<()> {
     }
 }
 
-/// Makes durable what the steps begin with: names in `tmp/`, without which they could not be done again.
-pub(crate) fn prepare_steps(disk: &dyn Disk, records: &[Record]) -> io::Result<()> {
+/// Writes changes down, durably, with what their steps begin with: names in `tmp/`, without which they could not be done
+/// again.
+pub(crate) fn begin(disk: &dyn Disk, records: &[Record]) -> io::Result<()> {
     let from_tmp = |step: &Step| match step {
         Step::Link { from, .. } | Step::Rename { from, .. } => from.starts_with("tmp/"),
         _ => false,
     };
-    let needed = records.iter().flat_map(|record| &record.additions).any(from_tmp);
-    if needed { disk.sync_folder("tmp") } else { Ok(()) }
+    if records.iter().flat_map(|record| &record.additions).any(from_tmp) {
+        disk.sync_folder("tmp")?;
+    }
+    // What was cut off in the middle means nothing, but it must not come to mean something later.
+    write(disk, records).inspect_err(|_| drop(void(disk)))
 }
 
 /// Writes changes down, durably.
@@ -85,7 +89,8 @@ pub(crate) fn read(disk: &dyn Disk) -> io::Result<Vec<Record>> {
     Ok(postcard::from_bytes(&content).unwrap_or_default())
 }
 
-/// Does to the end what a crash has cut off, durably, and voids the journal. Gives whether there was anything.
+/// Does to the end what a crash has cut off, durably, and voids the journal. Gives whether there was anything. A step that
+/// can't be done does not hold up the others: nothing would ever go on.
 pub(crate) fn recover(disk: &dyn Disk) -> io::Result<bool> {
     let records = read(disk)?;
     if records.is_empty() {
@@ -94,7 +99,9 @@ pub(crate) fn recover(disk: &dyn Disk) -> io::Result<bool> {
     for Record { additions, removals } in &records {
         for steps in [additions, removals] {
             for step in steps {
-                step.run_again(disk)?;
+                if let Err(error) = step.run_again(disk) {
+                    tracing::error!(%error, ?step, "a step that a crash has cut off can't be done");
+                }
             }
             sync(disk, steps.iter())?;
         }

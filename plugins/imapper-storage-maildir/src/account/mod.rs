@@ -173,7 +173,7 @@ impl Account {
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
         let job: batch::Job = Box::new(move |batch| {
-            let planned = plan(batch);
+            let planned = batch.check().map_err(Stop::Refused).and_then(|()| plan(batch));
             if matches!(planned, Err(Stop::Later)) {
                 return batch::Planned::Later;
             }

@@ -54,9 +54,9 @@ impl Account {
         if kind(&*self.disk, to)?.is_none() {
             steps.push(Step::Rename { from: from.to_owned(), to: to.to_owned() });
         } else {
-            for piece in self.pieces(from)? {
-                steps.extend(self.move_piece(&join(from, &piece), &join(to, &piece))?);
-            }
+            // Nothing would be lost with it, and what another program has begun there gives way.
+            let pieces = self.pieces(from)?.into_iter();
+            steps.extend(pieces.map(|piece| Step::Rename { from: join(from, &piece), to: join(to, &piece) }));
         }
         Ok(steps)
     }
@@ -95,7 +95,7 @@ impl Account {
         if self.disk.stat(&from)?.kind == Kind::Folder {
             return Ok(vec![Step::Rename { from, to }]);
         }
-        Ok(vec![Step::Link { from: from.clone(), to }, Step::Unlink { path: from }])
+        Ok(vec![Step::Link { from: from.clone(), to, date: None }, Step::Unlink { path: from }])
     }
 
     /// Whether nothing but the mailbox lies in its folder.

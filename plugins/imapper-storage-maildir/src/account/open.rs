@@ -2,20 +2,24 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use imapper_core::storage::{Result, StorageError};
+use imapper_core::storage::{MailboxId, Result, StorageError};
 
 use super::commit::LOCK;
 use super::settings::{SETTINGS, Setting, Settings};
 use super::step::remove_tree;
 use super::{Account, journal};
 use crate::disk::{Disk, Kind};
+use crate::format::uidlist::UidList;
 use crate::home::replace;
+use crate::mailbox::file::join;
 use crate::mailbox::index;
 
 /// After this time what lies in `tmp/` belongs to no delivery any more (maildir(5)).
 const TMP_AGE: Duration = Duration::from_hours(36);
+/// How often that is looked for.
+const SWEEP: Duration = Duration::from_hours(24);
 /// How deep folders lie in what was thrown away.
 pub(super) const TRASH_LEVELS: usize = 40;
 
@@ -45,7 +49,6 @@ impl Account {
         let lock = found.map_err(|error| super::commit::failure(&error))?;
         self.write().tree_stale = true;
         self.refresh_tree()?;
-        sweep(&*self.disk, "tmp").map_err(StorageError::backend)?;
         drop(lock);
         Ok(())
     }
@@ -72,25 +75,73 @@ impl Account {
         Ok(true)
     }
 
-    /// What is left to do when a batch has been answered: logs that are mostly stale are written anew.
-    pub(super) fn tidy(&self) {
-        let ids: Vec<_> = {
+    /// What is left to do when a batch has been answered: logs that are mostly stale are written anew, and `tmp/` is
+    /// swept once a day.
+    pub(super) fn tidy(&self, swept: &mut Option<Instant>) {
+        let stale: Vec<_> = {
             let state = self.read();
-            let stale = state.slots.values().filter(|slot| {
-                let Some(mailbox) = &slot.mailbox else { return false };
+            let stale = state.slots.values().filter_map(|slot| {
+                let mailbox = slot.mailbox.as_ref().filter(|_| !slot.stale)?;
                 let most = (mailbox.len() as u64).saturating_mul(4).saturating_add(4000);
-                mailbox.entries > most || slot.known.list_lines > most
+                (mailbox.entries > most || slot.known.list_lines > most).then(|| slot.id.clone())
             });
-            stale.map(|slot| slot.id.clone()).collect()
+            stale.collect()
         };
-        for id in ids {
-            // Opening it anew writes both anew.
-            if let Some(slot) = self.write().slots.get_mut(&id) {
-                slot.stale = true;
+        for id in stale {
+            if let Err(error) = self.rewrite(&id) {
+                tracing::warn!(%error, account = %self.id, "the index of a mailbox is not written anew");
+                if let Some(slot) = self.write().slots.get_mut(&id) {
+                    slot.stale = true;
+                }
             }
         }
         if self.read().settings.entries > 10_000 {
             self.rewrite_settings();
+        }
+        if swept.is_none_or(|at| at.elapsed() > SWEEP) {
+            *swept = Some(Instant::now());
+            self.sweep_all();
+        }
+    }
+
+    /// Writes the index and the list of UIDs of a mailbox anew, from what is in memory.
+    fn rewrite(&self, id: &MailboxId) -> io::Result<()> {
+        let (known, entries) = {
+            let state = self.read();
+            let gone = || io::Error::from(io::ErrorKind::NotFound);
+            let slot = state.slots.get(id).ok_or_else(gone)?;
+            let mailbox = slot.mailbox.as_ref().ok_or_else(gone)?;
+            let home = self.home(&slot.folder, id.as_str());
+            let list = UidList::parse(&self.disk.read(&home.list())?).unwrap_or_default();
+            let mut known = home.write_list(&list, mailbox)?;
+            let entries = mailbox.to_entries();
+            (known.index_len, known.index_inode) = home.write_index(mailbox.uid_validity.get(), &entries)?;
+            (known, entries.len() as u64)
+        };
+        let mut state = self.write();
+        if let Some(slot) = state.slots.get_mut(id) {
+            slot.known = known;
+            if let Some(mailbox) = &mut slot.mailbox {
+                mailbox.entries = entries;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what has lain in `tmp/` of the account and of its mailboxes for long.
+    fn sweep_all(&self) {
+        let mut folders: Vec<String> =
+            self.read().slots.values().map(|slot| join(&slot.folder, "tmp")).collect();
+        folders.push("tmp".to_owned());
+        folders.sort_unstable();
+        folders.dedup();
+        for folder in folders {
+            match sweep(&*self.disk, &folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::debug!(%error, folder, "can't be swept");
+                }
+                _ => {}
+            }
         }
     }
 

@@ -282,7 +282,7 @@ async fn play(seed: u64, layout: Layout, stop: Option<u64>) -> Played {
     for number in 0..STEPS {
         let op = draw(&mut random, played.told.last().unwrap(), number);
         match run(&account, &disk, op.clone()).await {
-            Err(StorageError::Backend(_) | StorageError::Unavailable(_) | StorageError::Busy)
+            Err(StorageError::Backend(_) | StorageError::Unavailable(_) | StorageError::Indeterminate(_))
                 if stop.is_some() =>
             {
                 played.open = Some(op);

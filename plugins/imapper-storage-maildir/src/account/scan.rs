@@ -1,6 +1,6 @@
 //! Which mailboxes there are: the folders, and the id that each has in its list of UIDs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::format::uidlist::UidList;
 use crate::home::{LIST, replace};
 use crate::mailbox::file::join;
 use crate::mailbox::index;
-use crate::watch::Seen;
+use crate::watch::{Key, Seen};
 
 /// How deep folders may lie in each other.
 const MAX_LEVELS: usize = 32;
@@ -66,7 +66,8 @@ impl Account {
 
     fn scan(&self) -> Result<()> {
         self.watch_tree("");
-        let folders = self.folders().map_err(StorageError::backend)?;
+        let (folders, folders_seen) = self.folders().map_err(StorageError::backend)?;
+        let folders = self.known_first(folders);
         let mut names = BTreeMap::new();
         let mut found: HashMap<MailboxId, (String, String)> = HashMap::new();
         for (folder, name) in folders {
@@ -83,6 +84,7 @@ impl Account {
             found.insert(id, (name, folder));
         }
         let mut state = self.write();
+        let dropped: Vec<Key> = Self::unused_tree_keys(&mut state, &folders_seen);
         let changed = state.names != names;
         let gone: Vec<MailboxId> =
             state.slots.keys().filter(|id| !found.contains_key(*id)).cloned().collect();
@@ -97,10 +99,30 @@ impl Account {
         state.tree_stale = false;
         drop(state);
         self.unwatch(&gone);
+        if let Some(watching) = &self.watching {
+            for key in dropped {
+                watching.remove(key);
+            }
+        }
         if changed {
             self.tell(Event::Tree);
         }
         Ok(())
+    }
+
+    /// The folders of mailboxes that are known before the others: of two with the same id the other is a copy.
+    fn known_first(&self, mut folders: Vec<(String, String)>) -> Vec<(String, String)> {
+        let state = self.read();
+        let known: HashSet<&str> = state.slots.values().map(|slot| slot.folder.as_str()).collect();
+        folders.sort_by_cached_key(|(folder, _)| (!known.contains(folder.as_str()), folder.clone()));
+        folders
+    }
+
+    /// Takes out what watches folders that mailboxes come and go in no more.
+    fn unused_tree_keys(state: &mut State, seen: &HashSet<String>) -> Vec<Key> {
+        let is_gone = |folder: &String| !folder.is_empty() && !seen.contains(folder);
+        let gone: Vec<String> = state.tree_keys.keys().filter(|folder| is_gone(folder)).cloned().collect();
+        gone.iter().filter_map(|folder| state.tree_keys.remove(folder)).collect()
     }
 
     /// Ends watching mailboxes that have gone.
@@ -121,53 +143,61 @@ impl Account {
         self.write().tree_keys.insert(folder.to_owned(), key);
     }
 
-    /// The folders of mailboxes, with their names.
-    fn folders(&self) -> io::Result<Vec<(String, String)>> {
-        let mut found = Vec::new();
+    /// The folders of mailboxes, with their names; and those in which mailboxes come and go.
+    #[expect(clippy::type_complexity, reason = "said in words above")]
+    fn folders(&self) -> io::Result<(Vec<(String, String)>, HashSet<String>)> {
+        let (mut found, mut watched) = (Vec::new(), HashSet::new());
         if is_mailbox(&*self.disk, "")? {
             found.push((String::new(), "INBOX".to_owned()));
         }
-        match self.layout {
-            Layout::MaildirPlusPlus => {
-                for (name, kind) in self.disk.list("")? {
-                    if kind == Kind::Folder && name.starts_with('.') {
-                        self.note_folder(name, &mut found)?;
+        // Nested folders breadth first, and no deeper than names may be; of Maildir++ only those at the top.
+        let levels = if self.layout == Layout::Fs { MAX_LEVELS } else { 1 };
+        let mut level = vec![String::new()];
+        for _ in 0..levels {
+            let mut below = Vec::new();
+            for folder in level {
+                self.watch_tree(&folder);
+                watched.insert(folder.clone());
+                let names = match self.disk.list(&folder) {
+                    Err(error) if !folder.is_empty() => {
+                        tracing::warn!(%error, account = %self.id, folder, "a folder can't be read");
+                        continue;
                     }
-                }
-            }
-            Layout::Fs => {
-                // Breadth first, and no deeper than names may be.
-                let mut level = vec![String::new()];
-                for _ in 0..MAX_LEVELS {
-                    let mut below = Vec::new();
-                    for folder in level {
-                        self.watch_tree(&folder);
-                        for (name, kind) in self.disk.list(&folder)? {
-                            if kind == Kind::Folder && !is_ours(&name) {
-                                let path = join(&folder, &name);
-                                self.note_folder(path.clone(), &mut found)?;
-                                below.push(path);
-                            }
+                    names => names?,
+                };
+                for (name, kind) in names {
+                    let is_folder = match self.layout {
+                        Layout::MaildirPlusPlus => name.starts_with('.'),
+                        Layout::Fs => !is_ours(&name),
+                    };
+                    if kind == Kind::Folder && is_folder {
+                        let path = join(&folder, &name);
+                        if !self.note_folder(&path, &mut found)? {
+                            // Perhaps it is about to become one.
+                            self.watch_tree(&path);
+                            watched.insert(path.clone());
                         }
+                        below.push(path);
                     }
-                    level = below;
                 }
             }
+            level = below;
         }
-        Ok(found)
+        Ok((found, watched))
     }
 
-    fn note_folder(&self, path: String, found: &mut Vec<(String, String)>) -> io::Result<()> {
-        if !is_mailbox(&*self.disk, &path)? {
-            return Ok(());
+    /// Notes a folder if it is a mailbox's.
+    fn note_folder(&self, path: &str, found: &mut Vec<(String, String)>) -> io::Result<bool> {
+        if !is_mailbox(&*self.disk, path)? {
+            return Ok(false);
         }
-        let name = from_path(self.layout, &path).or_else(|| foreign_name(self.layout, &path));
+        let name = from_path(self.layout, path).or_else(|| foreign_name(self.layout, path));
         if let Some(name) = name.filter(|name| !found.iter().any(|(_, other)| other == name)) {
-            found.push((path, name));
+            found.push((path.to_owned(), name));
         } else {
             tracing::debug!(account = %self.id, path, "a folder whose name is no mailbox's");
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The id of a mailbox; one is made where it has none, or that of another one from which it was copied.

@@ -56,8 +56,10 @@ pub(crate) struct Suspects {
     pub(crate) all: bool,
     /// They are being looked at: what is in memory is from before.
     pub(crate) looking: bool,
-    /// Since when a message is missing whose new name may still be told.
-    pub(crate) unsure: Option<Instant>,
+    /// Names of messages that are missing, whose new name may still be told, and since when.
+    pub(crate) unsure: HashMap<(Place, String), Instant>,
+    /// A look at these is to come.
+    pub(crate) waits: bool,
 }
 
 impl Slot {

@@ -6,13 +6,15 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{Disk, Kind};
+use crate::format::filename::FileName;
 use crate::home::replace;
+use crate::mailbox::file::join;
 
 /// One change of names, or of a small file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Step {
-    /// One more name for a file.
-    Link { from: String, to: String },
+    /// One more name for a file, which may get another time first.
+    Link { from: String, to: String, date: Option<i64> },
     /// Another name for a file or a folder.
     Rename { from: String, to: String },
     /// A small file, whole.
@@ -29,11 +31,17 @@ impl Step {
     /// Does the step.
     pub(crate) fn run(&self, disk: &dyn Disk) -> io::Result<()> {
         match self {
-            Self::Link { from, to } => disk.link(from, to),
+            Self::Link { from, to, date } => {
+                date.map_or(Ok(()), |date| disk.set_mtime(from, date))?;
+                disk.link(from, to)
+            }
             Self::Rename { from, to } => disk.rename(from, to),
             Self::Write { path, octets } => replace(disk, path, octets),
             Self::Folder { path } => make_folder(disk, path),
-            Self::Unlink { path } => ignore(disk.unlink(path), io::ErrorKind::NotFound),
+            Self::Unlink { path } => match disk.unlink(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => unlink_renamed(disk, path),
+                done => done,
+            },
             Self::RemoveFolder { path } => remove_folder(disk, path),
         }
     }
@@ -41,7 +49,7 @@ impl Step {
     /// Does the step if it was not done before a crash.
     pub(crate) fn run_again(&self, disk: &dyn Disk) -> io::Result<()> {
         match self {
-            Self::Link { from, to } => {
+            Self::Link { from, to, .. } => {
                 let done = ignore(disk.link(from, to), io::ErrorKind::AlreadyExists);
                 ignore(done, io::ErrorKind::NotFound)
             }
@@ -51,7 +59,8 @@ impl Step {
             Self::Folder { path } => ignore(make_folder(disk, path), io::ErrorKind::AlreadyExists),
             // The folder may have gone since, with all that was in it.
             Self::Write { .. } => ignore(self.run(disk), io::ErrorKind::NotFound),
-            Self::Unlink { .. } | Self::RemoveFolder { .. } => self.run(disk),
+            Self::Unlink { path } => ignore(disk.unlink(path), io::ErrorKind::NotFound),
+            Self::RemoveFolder { .. } => self.run(disk),
         }
     }
 
@@ -86,6 +95,26 @@ impl Step {
             _ => None,
         }
     }
+}
+
+/// Removes a message whose file another program has just given other flags: the client was told that it goes.
+fn unlink_renamed(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    let Some((folder, name)) = path.rsplit_once('/') else { return Ok(()) };
+    let mailbox = match folder.rsplit_once('/') {
+        Some((mailbox, "cur" | "new")) => mailbox,
+        None if matches!(folder, "cur" | "new") => "",
+        _ => return Ok(()),
+    };
+    let base = FileName::parse(name).base;
+    for place in ["cur", "new"] {
+        let folder = join(mailbox, place);
+        for (found, _) in disk.list(&folder)? {
+            if FileName::parse(&found).base == base {
+                ignore(disk.unlink(&format!("{folder}/{found}")), io::ErrorKind::NotFound)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder, durably: what a later step moves into it must not be lost with it.

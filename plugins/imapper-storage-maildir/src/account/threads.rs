@@ -8,7 +8,7 @@ use crate::disk::Disk;
 
 /// The file of an account.
 const THREADS: &str = "imapper.threads.cache";
-/// How many keys are kept; the older half is forgotten above that.
+/// How many keys are kept; above that all are forgotten.
 const MOST: usize = 1_000_000;
 /// How many keys of one message are looked at.
 pub(crate) const MAX_KEYS: usize = 128;
@@ -27,6 +27,9 @@ impl Threads {
     pub(crate) fn enter(&mut self, disk: &dyn Disk, email: u64, keys: &[u64]) -> u64 {
         if keys.is_empty() {
             return email;
+        }
+        if self.by_key.len() > MOST {
+            self.forget(disk);
         }
         if let Err(error) = self.read_on(disk) {
             tracing::debug!(%error, "conversations are not known");
@@ -73,12 +76,15 @@ impl Threads {
             }
         }
         self.len = self.len.saturating_add((bytes.len() / RECORD * RECORD) as u64);
-        if self.by_key.len() > MOST {
-            self.by_key.clear();
-            disk.truncate(THREADS, 0)?;
-            self.len = 0;
-        }
         Ok(())
+    }
+
+    /// Begins anew: there is no order in which older ones could go first.
+    fn forget(&mut self, disk: &dyn Disk) {
+        *self = Self::default();
+        if let Err(error) = disk.truncate(THREADS, 0) {
+            tracing::debug!(%error, "conversations are not forgotten");
+        }
     }
 
     fn append(&mut self, disk: &dyn Disk, thread: u64, keys: &[u64]) -> io::Result<()> {

@@ -2,10 +2,12 @@
 //! not there is made anew. So it is never synced, and what is read is checked.
 //!
 //! Layout: entries one behind the other, each of them UID, version, length and CRC-32 of the content, then the
-//! content; integers little-endian.
+//! content; integers little-endian. The check sum is that of the message's base and the content: a UID may mean another
+//! message when a list of UIDs was made anew.
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use imapper_core::storage::KeptDigest;
@@ -65,29 +67,34 @@ impl Cache {
     }
 
     /// The digests of some messages, those that are there and whole.
-    pub(crate) fn read(&mut self, disk: &dyn Disk, path: &str, uids: &[Uid]) -> HashMap<Uid, KeptDigest> {
-        self.try_read(disk, path, uids).unwrap_or_default()
+    pub(crate) fn read(
+        &mut self,
+        disk: &dyn Disk,
+        path: &str,
+        messages: &[(Uid, Arc<str>)],
+    ) -> HashMap<Uid, KeptDigest> {
+        self.try_read(disk, path, messages).unwrap_or_default()
     }
 
     fn try_read(
         &mut self,
         disk: &dyn Disk,
         path: &str,
-        uids: &[Uid],
+        messages: &[(Uid, Arc<str>)],
     ) -> io::Result<HashMap<Uid, KeptDigest>> {
         self.find(disk, path)?;
         let mut found = HashMap::new();
-        if !uids.iter().any(|uid| self.places.contains_key(&uid.get())) {
+        if !messages.iter().any(|(uid, _)| self.places.contains_key(&uid.get())) {
             return Ok(found);
         }
         let file = disk.open(path)?;
-        for uid in uids {
+        for (uid, base) in messages {
             let Some((at, len)) = self.places.get(&uid.get()).copied() else { continue };
             let mut bytes = vec![0; usize::try_from(HEAD.saturating_add(u64::from(len))).unwrap_or_default()];
             if file.read_at(&mut bytes, at)? < bytes.len() {
                 continue;
             }
-            if let Some(digest) = whole(&bytes, uid.get()) {
+            if let Some(digest) = whole(&bytes, uid.get(), base) {
                 found.insert(*uid, digest);
             }
         }
@@ -95,14 +102,19 @@ impl Cache {
     }
 
     /// Adds digests. A failure is none of the caller's: then they are not there.
-    pub(crate) fn add(&mut self, disk: &dyn Disk, path: &str, digests: &[(Uid, &KeptDigest)]) {
+    pub(crate) fn add(&mut self, disk: &dyn Disk, path: &str, digests: &[(Uid, Arc<str>, &KeptDigest)]) {
         if let Err(error) = self.try_add(disk, path, digests) {
             tracing::debug!(%error, path, "digests are not kept");
             *self = Self::default();
         }
     }
 
-    fn try_add(&mut self, disk: &dyn Disk, path: &str, digests: &[(Uid, &KeptDigest)]) -> io::Result<()> {
+    fn try_add(
+        &mut self,
+        disk: &dyn Disk,
+        path: &str,
+        digests: &[(Uid, Arc<str>, &KeptDigest)],
+    ) -> io::Result<()> {
         self.find(disk, path)?;
         // Another process may have added or begun anew.
         if disk.stat(path).map_or(0, |stat| stat.len) != self.len {
@@ -110,13 +122,13 @@ impl Cache {
             self.find(disk, path)?;
         }
         let mut bytes = Vec::new();
-        for (uid, digest) in digests {
+        for (uid, base, digest) in digests {
             let Ok(len) = u32::try_from(digest.bytes.len()) else { continue };
             if digest.bytes.len() > MAX_DIGEST {
                 continue;
             }
             let at = self.len.saturating_add(bytes.len() as u64);
-            for number in [uid.get(), u32::from(digest.version), len, crc32fast::hash(&digest.bytes)] {
+            for number in [uid.get(), u32::from(digest.version), len, check(base, &digest.bytes)] {
                 bytes.extend_from_slice(&number.to_le_bytes());
             }
             bytes.extend_from_slice(&digest.bytes);
@@ -161,11 +173,18 @@ fn head(file: &dyn ReadFile, at: u64) -> io::Result<Option<(u32, u32)>> {
 }
 
 /// The digest in an entry, if it is that message's and as it was written.
-fn whole(bytes: &[u8], uid: u32) -> Option<KeptDigest> {
+fn whole(bytes: &[u8], uid: u32, base: &str) -> Option<KeptDigest> {
     let content = bytes.get(16..)?;
-    if number(bytes, 0)? != uid || number(bytes, 12)? != crc32fast::hash(content) {
+    if number(bytes, 0)? != uid || number(bytes, 12)? != check(base, content) {
         return None;
     }
     let version = u16::try_from(number(bytes, 4)?).ok()?;
     Some(KeptDigest { version, bytes: Bytes::copy_from_slice(content) })
+}
+
+fn check(base: &str, content: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(base.as_bytes());
+    hasher.update(content);
+    hasher.finalize()
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a message's file lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// `new/`: no program has shown it yet, and its name hardly ever has flags.
     New,

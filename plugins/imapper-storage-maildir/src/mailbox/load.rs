@@ -56,7 +56,7 @@ pub(crate) fn load(home: &Home<'_>) -> Result<Loaded, StorageError> {
     if written.is_new {
         courier::take_over(home, &mut written.mailbox, &mut entries)?;
     }
-    let files = list_files(home.disk, home.folder)?;
+    let files = tell_apart(home, &written.mailbox, list_files(home.disk, home.folder)?);
     let found = compare(home, &mut written, files, &mut entries)?;
     write(home, written, &entries, &found)
 }
@@ -132,6 +132,49 @@ pub(crate) fn list_files(disk: &dyn Disk, folder: &str) -> Result<Vec<Found>, St
     let mut twice = twice.into_iter();
     found.retain(|_| !twice.next().unwrap_or(false));
     Ok(found)
+}
+
+/// Files in `cur/` that have one base are two messages, as rsync leaves them: the one that is not known gets a base of its
+/// own. Two names of one file are one message.
+fn tell_apart(home: &Home<'_>, mailbox: &Mailbox, files: Vec<Found>) -> Vec<Found> {
+    let mut by_base: HashMap<&str, u32> = HashMap::new();
+    for file in &files {
+        let count = by_base.entry(&file.base).or_default();
+        *count = count.saturating_add(1);
+    }
+    if by_base.values().all(|count| *count == 1) {
+        return files;
+    }
+    let twice: HashSet<String> =
+        by_base.into_iter().filter(|(_, count)| *count > 1).map(|(base, _)| base.to_owned()).collect();
+    let mut kept: HashMap<String, String> = HashMap::new();
+    for file in files.iter().filter(|file| twice.contains(&file.base)) {
+        let known =
+            mailbox.by_base(&file.base).is_some_and(|(_, message)| mailbox.info(message) == file.info);
+        if known || !kept.contains_key(&file.base) {
+            kept.insert(file.base.clone(), file.info.clone());
+        }
+    }
+    let apart = |mut file: Found| {
+        if kept.get(&file.base).is_none_or(|info| *info == file.info) {
+            return Some(file);
+        }
+        let path = |file: &Found| join(home.folder, &file.path());
+        let first = Found { info: kept.get(&file.base).cloned().unwrap_or_default(), ..file.clone() };
+        let inode = |file: &Found| home.disk.stat(&path(file)).map(|stat| stat.inode).ok();
+        let before = path(&file);
+        let settled = if inode(&first) == inode(&file) {
+            home.disk.unlink(&before).map(|()| None)
+        } else {
+            file.base = crate::unique::name();
+            home.disk.rename(&before, &path(&file)).map(|()| Some(file))
+        };
+        settled.unwrap_or_else(|error| {
+            tracing::warn!(%error, path = before, "two files with one base can't be told apart");
+            None
+        })
+    };
+    files.into_iter().filter_map(apart).collect()
 }
 
 /// What comparing has found.
@@ -227,7 +270,11 @@ fn adopt_all(
         if uid == u32::MAX {
             return Err(StorageError::Limit("the mailbox has no UIDs left"));
         }
-        let put = file::adopt(home.disk, home.folder, &file, uid, modseq.0).map_err(StorageError::backend)?;
+        // One file that can't be read must not be all others' end; it is looked at again at the next opening.
+        let put = file::adopt(home.disk, home.folder, &file, uid, modseq.0).unwrap_or_else(|error| {
+            tracing::warn!(%error, folder = home.folder, file = file.base, "a message can't be read");
+            None
+        });
         if let Some(put) = put {
             next = next.max(uid.saturating_add(1));
             puts.push(put);
@@ -247,14 +294,18 @@ fn write(
     let Written { list, list_damaged, mut mailbox, is_new, index_len } = written;
     let fits =
         compared.lines.first().is_none_or(|(uid, _)| *uid > list.entries.last().map_or(0, |(uid, _)| *uid));
-    let mut known = if list_damaged || !fits || list.guid.is_none() {
+    let is_stale = list.entries.len() > mailbox.len().saturating_mul(2).saturating_add(1000);
+    let mut known = if list_damaged || !fits || is_stale || list.guid.is_none() {
         home.write_list(&list, &mailbox).map_err(StorageError::backend)?
     } else {
         home.append_list(&list, &compared.lines).map_err(StorageError::backend)?
     };
     let stale = mailbox.entries > (mailbox.len() as u64).saturating_mul(2).saturating_add(1000);
     if is_new || stale {
-        let (len, inode) = home.write_index(&mut mailbox).map_err(StorageError::backend)?;
+        let entries = mailbox.to_entries();
+        mailbox.entries = entries.len() as u64;
+        let written = home.write_index(mailbox.uid_validity.get(), &entries);
+        let (len, inode) = written.map_err(StorageError::backend)?;
         (known.index_len, known.index_inode) = (len, inode);
     } else {
         let added = if entries.is_empty() { Vec::new() } else { index::frame(entries) };

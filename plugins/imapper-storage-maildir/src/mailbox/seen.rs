@@ -21,6 +21,8 @@ pub(crate) struct Looked {
     /// Names of messages that are not where they were, and nowhere else yet: perhaps the other half of a rename is
     /// still to be told.
     pub(crate) unsure: Vec<(Place, String)>,
+    /// Two files are one message, or a file is not what it was: the folder has to be looked at as a whole.
+    pub(crate) again: bool,
 }
 
 /// Whether a name is what the mailbox's state says already, so that there is nothing to look at: what we do
@@ -33,13 +35,13 @@ pub(crate) fn is_known(mailbox: &Mailbox, place: Place, name: &str, gone: bool) 
     here != gone
 }
 
-/// Looks at names in the folders of an open mailbox. With `sure`, what is not there has gone.
+/// Looks at names in the folders of an open mailbox. What is not there has gone, if it is `sure` of that base.
 pub(crate) fn look(
     home: &Home<'_>,
     mailbox: &Mailbox,
     names: &[(Place, String)],
     listed: &[(u32, String)],
-    sure: bool,
+    sure: &dyn Fn(&str) -> bool,
 ) -> io::Result<Looked> {
     let mut by_base: BTreeMap<String, Vec<Found>> = BTreeMap::new();
     for found in names.iter().filter_map(|(place, name)| Found::new(*place, name)) {
@@ -72,15 +74,29 @@ pub(crate) fn look(
             }
             continue;
         };
-        if is_there(home.disk, &join(home.folder, &mailbox.file(message)))? {
-            continue;
-        }
+        let here = mailbox.file(message);
+        let len = len(home.disk, &join(home.folder, &here))?;
         let mut moved = None;
-        for found in &candidates {
-            if is_there(home.disk, &join(home.folder, &found.path()))? {
+        for found in candidates.iter().filter(|found| found.path() != here) {
+            if self::len(home.disk, &join(home.folder, &found.path()))?.is_some() {
                 moved = Some(found.state());
                 break;
             }
+        }
+        if let Some(len) = len {
+            looked.again |= moved.is_some();
+            // A file with other content is another message.
+            let file = Found::new(message.place, here.rsplit('/').next().unwrap_or_default());
+            if len != message.physical
+                && let Some(put) =
+                    file.map(|it| file::adopt(home.disk, home.folder, &it, next, modseq)).transpose()?
+            {
+                gone.push((uid.get(), uid.get()));
+                looked.lines.extend(put.iter().map(|put| (put.uid, base.clone())));
+                looked.entries.extend(put.map(Entry::Put));
+                next = next.saturating_add(1);
+            }
+            continue;
         }
         let uid = uid.get();
         match moved {
@@ -88,7 +104,7 @@ pub(crate) fn look(
                 looked.entries.push(Entry::File { uid, state });
             }
             Some(state) => looked.entries.push(Entry::Flags { uid, modseq, state }),
-            None if sure => gone.push((uid, uid)),
+            None if sure(&base) => gone.push((uid, uid)),
             None => looked.unsure.extend(
                 candidates.first().map(|found| (found.place, format!("{}{}", found.base, found.info))),
             ),
@@ -96,16 +112,18 @@ pub(crate) fn look(
     }
     if !gone.is_empty() {
         gone.sort_unstable();
-        looked.entries.push(Entry::Gone { uids: gone, modseq });
+        // Before one comes that has the base of another one.
+        looked.entries.insert(0, Entry::Gone { uids: gone, modseq });
     }
     looked.lines.sort_unstable();
     Ok(looked)
 }
 
-fn is_there(disk: &dyn Disk, path: &str) -> io::Result<bool> {
+/// Octets of a file, if it is there.
+fn len(disk: &dyn Disk, path: &str) -> io::Result<Option<u64>> {
     match disk.stat(path) {
-        Ok(stat) => Ok(stat.kind == Kind::File),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(stat) => Ok((stat.kind == Kind::File).then_some(stat.len)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -8,8 +8,8 @@ use super::Kind;
 /// The inode of the account's folder.
 pub(super) const ROOT: u64 = 1;
 
-/// When the first operation is done, in seconds since 1970; each takes a second.
-const START: i64 = 1_700_000_000;
+/// When the simulated time begins: later than all that is swept for its age.
+const START: i64 = 10_000_000_000;
 
 /// All files and folders by their inode. None is forgotten: what has no name may still be open, or durable.
 #[derive(Clone, Debug)]

@@ -420,6 +420,8 @@ async fn old_files_in_tmp_of_any_mailbox_are_swept() {
     let storage = open(&folder);
     let mail = mbox(&storage, "Mail").await;
     count(&storage, &mail).await;
+    // It is swept once the first change has been answered, and before the next one.
+    append(&storage, &mail, &["x"]).await;
     assert!(!old.exists());
 }
 

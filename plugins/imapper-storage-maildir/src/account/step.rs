@@ -35,7 +35,7 @@ impl Step {
                 date.map_or(Ok(()), |date| disk.set_mtime(from, date))?;
                 disk.link(from, to)
             }
-            Self::Rename { from, to } => disk.rename(from, to),
+            Self::Rename { from, to } => rename(disk, from, to),
             Self::Write { path, octets } => replace(disk, path, octets),
             Self::Folder { path } => make_folder(disk, path),
             Self::Unlink { path } => match disk.unlink(path) {
@@ -55,7 +55,7 @@ impl Step {
             }
             // What is at the target already was put there by this very step, or later.
             Self::Rename { to, .. } if exists(disk, to)? => Ok(()),
-            Self::Rename { from, to } => ignore(disk.rename(from, to), io::ErrorKind::NotFound),
+            Self::Rename { from, to } => ignore(rename(disk, from, to), io::ErrorKind::NotFound),
             Self::Folder { path } => ignore(make_folder(disk, path), io::ErrorKind::AlreadyExists),
             // The folder may have gone since, with all that was in it.
             Self::Write { .. } => ignore(self.run(disk), io::ErrorKind::NotFound),
@@ -115,6 +115,15 @@ fn unlink_renamed(disk: &dyn Disk, path: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives another name. From one folder to another, the new one is durable before the old one can be lost.
+fn rename(disk: &dyn Disk, from: &str, to: &str) -> io::Result<()> {
+    disk.rename(from, to)?;
+    if parent(from) == parent(to) || parent(from) == "tmp" || parent(to) == "tmp" {
+        return Ok(());
+    }
+    disk.sync_folder(parent(to))
 }
 
 /// Makes a folder, durably: what a later step moves into it must not be lost with it.

@@ -267,7 +267,11 @@ impl Storage for Maildir {
             return Ok(None);
         }
         let id = mbox.id.clone();
-        account.change(move |batch| account::attributes::claim_recent(batch, &id)).await
+        match account.change(move |batch| account::attributes::claim_recent(batch, &id)).await {
+            // A full disk is no reason not to open a mailbox: another session is told of what is recent.
+            Err(StorageError::Unavailable(_)) => Ok(None),
+            claimed => claimed,
+        }
     }
 
     fn as_attributes(&self) -> Option<&dyn Attributes> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use imapper_core::storage::{Copied, CopyMode, MailboxId};
-use imapper_core::types::{Flags, Uid, UidSet};
+use imapper_core::types::{Flags, ModSeq, Uid, UidSet};
 
 use super::Account;
 use super::append::{base, check_name};
@@ -26,14 +26,7 @@ pub(crate) fn copy(
     batch.open(from)?;
     batch.open(to)?;
     let account = batch.account;
-    let messages: Vec<(Uid, Message, String)> = {
-        let state = account.read();
-        let (slot, source) = (state.slot(from)?, state.mailbox(from)?);
-        let found = source.select(uids);
-        found
-            .map(|(uid, message)| (uid, message.clone(), join(&slot.folder, &source.file(message))))
-            .collect()
-    };
+    let messages = sources(account, from, uids)?;
     let moved: UidSet = messages.iter().map(|(uid, ..)| *uid).collect();
     // Whoever copies what another change of the batch concerns waits, too.
     batch.touch(from, &moved)?;
@@ -63,35 +56,16 @@ pub(crate) fn copy(
     let mut next = batch.next_uids(to, target, messages.len())?;
     let mut lines = Vec::with_capacity(messages.len());
     for (uid, message, path) in &messages {
-        // What is moved keeps its name, so that who reads it finds it.
         let keeps = mode == CopyMode::Move && from != to && target.by_base(&message.base).is_none();
-        let base = if keeps {
-            message.base.to_string()
-        } else {
-            base(&crate::unique::name(), message.email_id, message.physical, message.wire)
-        };
-        let keywords = words.numbers(&message.flags);
-        let info = filename::info(message.flags.system, &keywords, "", "");
-        check_name(&base, &info)?;
-        let to = join(&slot.folder, &format!("cur/{base}{info}"));
+        let put = put(message, next, copied.to_modseq, keeps, &words, nanos(batch.now));
+        check_name(&put.base, &put.state.info)?;
+        let to = join(&slot.folder, &format!("cur/{}{}", put.base, put.state.info));
         change.record.additions.push(Step::Link { from: path.clone(), to, date: None });
         if mode == CopyMode::Move {
             change.record.removals.push(Step::Unlink { path: path.clone() });
         }
-        lines.push((next.get(), base.clone()));
-        let state = FileState { place: Place::Cur, system: message.flags.system.bits(), keywords, info };
-        entries.push(Entry::Put(Put {
-            uid: next.get(),
-            modseq: copied.to_modseq.0,
-            base,
-            physical: message.physical,
-            wire: message.wire,
-            date: (message.date.seconds, message.date.offset_minutes),
-            saved: nanos(batch.now),
-            email_id: message.email_id,
-            thread_id: message.thread_id,
-            state,
-        }));
+        lines.push((next.get(), put.base.clone()));
+        entries.push(Entry::Put(put));
         copied.pairs.push((*uid, next));
         next = next.next();
     }
@@ -110,6 +84,38 @@ pub(crate) fn copy(
     change.entries.push((to.clone(), entries));
     change.beside = Some(copy_digests(from, to, &messages, copied.pairs.clone(), mode));
     Ok((change, copied))
+}
+
+/// The messages of the set that exist, and where their files lie.
+fn sources(account: &Account, from: &MailboxId, uids: &UidSet) -> Result<Vec<(Uid, Message, String)>, Stop> {
+    let state = account.read();
+    let (slot, source) = (state.slot(from)?, state.mailbox(from)?);
+    let found = source.select(uids);
+    let found = found.map(|(uid, message)| (uid, message.clone(), join(&slot.folder, &source.file(message))));
+    Ok(found.collect())
+}
+
+/// A message in the target. What is moved keeps its base if it can, so that who reads it finds it.
+fn put(message: &Message, uid: Uid, modseq: ModSeq, keeps: bool, words: &Words, saved: i64) -> Put {
+    let base = if keeps {
+        message.base.to_string()
+    } else {
+        base(&crate::unique::name(), message.email_id, message.physical, message.wire)
+    };
+    let keywords = words.numbers(&message.flags);
+    let info = filename::info(message.flags.system, &keywords, "", "");
+    Put {
+        uid: uid.get(),
+        modseq: modseq.0,
+        base,
+        physical: message.physical,
+        wire: message.wire,
+        date: (message.date.seconds, message.date.offset_minutes),
+        saved,
+        email_id: message.email_id,
+        thread_id: message.thread_id,
+        state: FileState { place: Place::Cur, system: message.flags.system.bits(), keywords, info },
+    }
 }
 
 /// Lets the keywords into the target. Where that is the source, it knows them all.

@@ -1,6 +1,6 @@
 //! Files that a command leaves behind: whole or not there, and on the disk when it says so.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,26 @@ fn create_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Opens a file for reading that is one, not a link to another: who owns the folder could have anything read
+/// otherwise. Nor is a pipe opened, which would wait for ever.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    let before = fs::symlink_metadata(path)?;
+    if !before.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file"));
+    }
+    let file = File::open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        // It may have been exchanged for a link meanwhile.
+        let after = file.metadata()?;
+        if (after.dev(), after.ino()) != (before.dev(), before.ino()) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+    }
+    Ok(file)
 }
 
 /// Makes a private file in one step: a crash leaves all of it or nothing. One that is there already is an error,
@@ -79,8 +99,15 @@ impl Beside {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
         let beside = path.with_file_name(format!(".{name}.part"));
-        let file = BufWriter::with_capacity(128 * 1024, create_anew(&beside)?);
-        Ok(Self { path: beside, file, kept: false })
+        // Taken from under another process, it would get its name before it is whole.
+        let is_taken =
+            open_plain(&beside).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        if is_taken {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing it"));
+        }
+        let file = create_anew(&beside)?;
+        let _ = file.try_lock(); // where the file system has locks
+        Ok(Self { path: beside, file: BufWriter::with_capacity(128 * 1024, file), kept: false })
     }
 
     pub(crate) fn write(&mut self, octets: &[u8]) -> io::Result<()> {
@@ -133,6 +160,33 @@ mod tests {
         file.keep(&folder.join("whole")).unwrap();
         assert_eq!(fs::read(folder.join("other")).unwrap(), b"mine");
         assert_eq!(fs::read(folder.join("whole")).unwrap(), b"y");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_another_is_writing_is_not_taken_over_but_one_that_was_left_is() {
+        let folder = std::env::temp_dir().join(format!("imapper-files-part-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(".a.part"), "left by a crash").unwrap();
+        let mut first = Beside::new(&folder.join("a")).unwrap();
+        first.write(b"first").unwrap();
+        assert_eq!(Beside::new(&folder.join("a")).err().unwrap().kind(), io::ErrorKind::ResourceBusy);
+        first.keep(&folder.join("a")).unwrap();
+        assert_eq!(fs::read(folder.join("a")).unwrap(), b"first");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_a_regular_file_is_opened_as_one() {
+        let folder = std::env::temp_dir().join(format!("imapper-files-plain-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("file"), "x").unwrap();
+        std::os::unix::fs::symlink(folder.join("file"), folder.join("link")).unwrap();
+        assert!(open_plain(&folder.join("file")).is_ok());
+        assert!(open_plain(&folder.join("link")).is_err());
+        assert!(open_plain(&folder).is_err());
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -51,6 +51,10 @@ fn by_name(path: &Path) -> Option<Form> {
 }
 
 fn by_content(path: &Path) -> Option<Form> {
+    // What is read from a pipe is gone.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
     let mut begin = [0; 5];
     File::open(path).ok()?.read_exact(&mut begin).ok()?;
     (&begin == b"From ").then_some(Form::Mbox)

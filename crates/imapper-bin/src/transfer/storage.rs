@@ -1,6 +1,7 @@
 //! A storage as source and as target.
 
 mod add;
+mod kept;
 mod source;
 mod target;
 mod there;
@@ -17,10 +18,6 @@ use crate::error::Failure;
 
 /// What a storage answers.
 type Asked<T> = Result<T, StorageError>;
-
-/// The attribute of a mailbox that holds which messages came from files whose lines ended in CRLF, as a set of UIDs.
-/// No client sees it: METADATA has `/private` and `/shared` only.
-const CRLF: &str = "imapper/crlf";
 
 /// The whole of a message.
 async fn body(storage: &dyn Storage, row: &Row) -> Asked<Bytes> {

@@ -54,7 +54,7 @@ impl Tally {
         mailbox.clone_into(&mut self.mailbox);
         self.here = 0;
         if let Some(bar) = &self.bar {
-            bar.set_message(mailbox.to_owned());
+            bar.set_message(shown(mailbox));
         }
     }
 
@@ -101,7 +101,7 @@ impl Tally {
     pub(crate) fn say(&self, what: &str) {
         match &self.bar {
             _ if self.quiet => {}
-            Some(bar) => bar.println(format!("imapper: {what}")),
+            Some(bar) => bar.println(format!("imapper: {}", shown(what))),
             None => write_line(what),
         }
     }
@@ -152,5 +152,22 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn write_line(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "imapper: {line}");
+    let _ = writeln!(std::io::stderr().lock(), "imapper: {}", shown(line));
+}
+
+/// What may be written to a terminal: a file's name could hold sequences that steer it, or lines of its own.
+fn shown(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_steer_the_terminal() {
+        assert_eq!(shown("Entwürfe \u{1b}[2J\n"), "Entwürfe \\u{1b}[2J\\n");
+    }
 }

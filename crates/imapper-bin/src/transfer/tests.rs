@@ -584,6 +584,61 @@ async fn a_message_that_was_removed_after_the_import_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn new_mail_of_the_source_comes_in_though_its_uid_was_used_and_removed_at_the_target() {
+    let (from, storage) = (sample().await, memory());
+    let source = StorageSource::new(Arc::clone(&from), john());
+    import(&source, &storage).await;
+    let (there, here) = (inbox(&from).await, inbox(&storage).await);
+    let date = "14-Sep-2013 21:22:28 +0000";
+    for octets in [&b"own 7\r\n"[..], b"own 8\r\n"] {
+        add(&storage, &here, octets, Flags::default(), date).await;
+    }
+    let seventh = UidSet::range(Uid::new(7).unwrap(), Uid::new(7).unwrap());
+    storage.expunge(&here, &seventh, false).await.unwrap();
+    add(&from, &there, b"new at the source\r\n", Flags::default(), date).await;
+    assert_eq!(counts(&import(&source, &storage).await), (5, 1, 7, 0));
+    let last = held(&storage).await["INBOX"].3.last().cloned().unwrap();
+    assert_eq!((last.0, &last.3[..]), (9, &b"new at the source\r\n"[..]));
+    assert_eq!(counts(&import(&source, &storage).await), (5, 0, 8, 0), "nothing is doubled");
+    let ninth = UidSet::range(Uid::new(9).unwrap(), Uid::new(9).unwrap());
+    storage.expunge(&here, &ninth, false).await.unwrap();
+    assert_eq!(counts(&import(&source, &storage).await), (5, 0, 8, 0), "and what was removed stays so");
+    assert_eq!(held(&storage).await["INBOX"].3.len(), 6);
+}
+
+#[tokio::test]
+async fn new_mail_is_exported_though_its_uid_is_another_messages_at_the_target() {
+    let (storage, out) = (sample().await, Scratch::new());
+    let export_to = async |storage| {
+        let mut target = MaildirTarget::new(&out.path("b"), false).unwrap();
+        counts(&export(storage, &mut target, &Which::All).await)
+    };
+    assert_eq!(export_to(&storage).await, (5, 7, 0, 0));
+    // Somebody has delivered there, and a server has given the next UID.
+    let list = fs::read_to_string(out.path("b/dovecot-uidlist")).unwrap();
+    fs::write(out.path("b/dovecot-uidlist"), list.replace("N7", "N8") + "7 :local\n").unwrap();
+    file(&out.path("b/cur/local:2,"), b"local\n", 1);
+    add(&storage, &inbox(&storage).await, b"new\r\n", Flags::default(), "14-Sep-2013 21:22:28 +0000").await;
+    assert_eq!(export_to(&storage).await, (5, 1, 7, 0));
+    assert_eq!(export_to(&storage).await, (5, 0, 8, 0), "nothing is doubled");
+    let list = fs::read_to_string(out.path("b/dovecot-uidlist")).unwrap();
+    assert!(list.contains("\n7 :local\n"), "it keeps its UID: {list}");
+    let again = memory();
+    import(&MaildirSource::open(&out.path("b")).unwrap(), &again).await;
+    let bodies: Vec<Bytes> = held(&again).await["INBOX"].3.iter().map(|held| held.3.clone()).collect();
+    assert!(bodies.contains(&"new\r\n".into()) && bodies.contains(&"local\r\n".into()));
+}
+
+#[test]
+fn a_maildir_that_a_storage_has_open_is_no_target() {
+    let out = Scratch::new();
+    MaildirTarget::new(&out.path("b"), false).unwrap();
+    file(&out.path("b/imapper.lock"), b"", 1);
+    let refused = MaildirTarget::new(&out.path("b"), false).err().unwrap().to_string();
+    assert!(refused.contains("imapper import"), "{refused}");
+}
+
+#[tokio::test]
 async fn what_is_malformed_is_left_out_and_the_others_go_on() {
     let scratch = maildir();
     file(&scratch.path("cur/0.empty:2,"), b"", 1);

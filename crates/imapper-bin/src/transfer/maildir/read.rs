@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,6 +14,7 @@ use imapper_core::types::{InternalDate, Keyword, Uid};
 use super::files::{self, UidList};
 use super::{flags, tree};
 use crate::error::Failure;
+use crate::files::open_plain;
 use crate::transfer::{Broken, Folder, LARGEST, Message, Messages, Source, at, lines};
 
 /// A tree of Maildirs.
@@ -50,7 +51,7 @@ impl Source for MaildirSource {
     }
 
     async fn subscriptions(&self) -> Result<Vec<String>, Failure> {
-        let read = |file: &str| fs::read(self.root.join(file)).ok();
+        let read = |file: &str| read_beside(&self.root, file);
         Ok(match (read(files::SUBSCRIPTIONS), read(files::COURIER_SUBSCRIPTIONS)) {
             (Some(text), _) => files::read_subscriptions(&text),
             (None, Some(text)) => files::read_courier_subscriptions(&text),
@@ -72,12 +73,20 @@ impl Source for MaildirSource {
 }
 
 fn uid_list(folder: &Path) -> Option<UidList> {
-    let read = |file: &str| UidList::read(&fs::read(folder.join(file)).ok()?);
+    let read = |file: &str| UidList::read(&read_beside(folder, file)?);
     read(files::UIDLIST).or_else(|| read(files::COURIER_UIDS))
 }
 
 fn keywords(folder: &Path) -> Vec<Option<Keyword>> {
-    fs::read(folder.join(files::KEYWORDS)).map_or_else(|_| Vec::new(), |text| files::read_keywords(&text))
+    read_beside(folder, files::KEYWORDS).map_or_else(Vec::new, |text| files::read_keywords(&text))
+}
+
+/// A file beside the messages. Its lines become names that clients see, so a link to a file of somebody else's is
+/// not followed.
+fn read_beside(folder: &Path, file: &str) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    open_plain(&folder.join(file)).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 /// The messages of a folder: by UID, then those that have none by name, which begins with the time.
@@ -109,19 +118,39 @@ impl Listing {
 }
 
 /// The message files by their names up to the flags. A file that is renamed while the folder is read may be seen
-/// under both names, but counts once.
+/// under both names, but counts once. Two files that only look alike, as `1:a` and `1:b`, are two messages.
 pub(super) fn message_files(folder: &Path) -> io::Result<HashMap<String, PathBuf>> {
-    let mut found = HashMap::new();
+    let mut found: HashMap<String, PathBuf> = HashMap::new();
     for sub in ["new", "cur"] {
         for entry in fs::read_dir(folder.join(sub))? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                found.insert(flags::split(&name).0.to_owned(), Path::new(sub).join(entry.file_name()));
+            if name.starts_with('.') || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                continue;
             }
+            let (mut base, file) = (flags::split(&name).0.to_owned(), Path::new(sub).join(entry.file_name()));
+            if let Some(other) = found.get(&base) {
+                match (identity(&folder.join(other)), identity(&folder.join(&file))) {
+                    (_, None) => continue,
+                    (Some(one), Some(other)) if one == other => continue,
+                    // No file's name has a NUL, so this one is nobody else's.
+                    (Some(_), Some(_)) => base = format!("{base}\0{}", found.len()),
+                    (None, Some(_)) => {}
+                }
+            }
+            found.insert(base, file);
         }
     }
     Ok(found)
+}
+
+/// Which file it is, whatever its name; `None` if it has gone.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let about = fs::symlink_metadata(path).ok()?;
+    #[cfg(unix)]
+    return Some((std::os::unix::fs::MetadataExt::dev(&about), std::os::unix::fs::MetadataExt::ino(&about)));
+    #[cfg(not(unix))]
+    return Some((0, u64::from(about.is_file())));
 }
 
 impl Entry {
@@ -129,7 +158,7 @@ impl Entry {
     fn read(&self, folder: &Path, keywords: &[Option<Keyword>]) -> Result<Option<Message>, Broken> {
         let name = self.file.display().to_string();
         let broken = |error: io::Error| Broken::message(&name, error);
-        let (file, path) = match File::open(folder.join(&self.file)) {
+        let (file, path) = match open_plain(&folder.join(&self.file)) {
             Ok(file) => (file, self.file.clone()),
             // Somebody has changed its flags meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -137,7 +166,7 @@ impl Entry {
                 let Some(path) = message_files(folder).map_err(broken)?.remove(&base) else {
                     return Ok(None);
                 };
-                (File::open(folder.join(&path)).map_err(broken)?, path)
+                (open_plain(&folder.join(&path)).map_err(broken)?, path)
             }
             Err(error) => return Err(broken(error)),
         };
@@ -157,4 +186,41 @@ impl Entry {
 
 fn name_of(file: &Path) -> String {
     file.file_name().map(OsStr::to_string_lossy).unwrap_or_default().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn files_whose_names_look_alike_are_messages_each_and_a_second_name_is_none() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let root = std::env::temp_dir().join(format!("imapper-alike-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        for sub in ["cur", "new"] {
+            fs::create_dir_all(root.join(sub)).unwrap();
+        }
+        for name in [&b"1.\xfe:2,S"[..], b"1.\xff:2,S", b"2:a", b"2:b", b"3:2,"] {
+            fs::write(root.join("cur").join(OsStr::from_bytes(name)), "x").unwrap();
+        }
+        fs::hard_link(root.join("cur/3:2,"), root.join("new/3")).unwrap();
+        assert_eq!(Listing::of(&root).unwrap().entries.len(), 5);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[tokio::test]
+    #[cfg(unix)]
+    async fn subscriptions_are_not_read_from_behind_a_link() {
+        let root = std::env::temp_dir().join(format!("imapper-behind-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        for sub in ["cur", "new"] {
+            fs::create_dir_all(root.join(sub)).unwrap();
+        }
+        fs::write(root.join("secret"), "root:hash\n").unwrap();
+        std::os::unix::fs::symlink(root.join("secret"), root.join("subscriptions")).unwrap();
+        let source = MaildirSource::open(&root).unwrap();
+        assert!(source.subscriptions().await.unwrap().is_empty());
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -3,7 +3,7 @@
 //! The name of a file comes from UIDVALIDITY and UID, so that a message that is there already is known again. Files
 //! come by the hundred: all written, all brought to the disk, all renamed, then the folder. Then their UIDs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, FileTimes};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,9 @@ use crate::transfer::{Folder, INBOX, Message, Tally, Target, at, lines, name};
 /// Messages that share the way to the disk.
 const BATCH: usize = 100;
 
+/// What the storage `maildir` has in the folder of each account that it has opened.
+const IN_USE: &str = "imapper.lock";
+
 /// A tree of Maildirs.
 pub(crate) struct MaildirTarget {
     root: PathBuf,
@@ -32,8 +35,8 @@ struct Open {
     path: PathBuf,
     dry: bool,
     keywords: Vec<Option<Keyword>>,
-    /// What is there already, by the name up to the flags.
-    there: HashSet<String>,
+    /// The files that were there before, by the name up to the flags.
+    there: HashMap<String, PathBuf>,
     /// By what comes before the sizes, for names that were written here.
     ours: HashMap<String, String>,
     /// Of the mailbox that is carried.
@@ -52,6 +55,10 @@ impl MaildirTarget {
                 let what = "is neither empty nor a Maildir: name a folder that is";
                 return Err(Failure::configuration(format!("{} {what}", root.display())));
             }
+        }
+        if root.join(IN_USE).exists() {
+            let what = "is where a storage keeps mail: it would lose UIDs if files came in behind its back; use `imapper import`";
+            return Err(Failure::configuration(format!("{} {what}", root.display())));
         }
         if !dry {
             make(root).map_err(|error| at(root, error))?;
@@ -125,13 +132,9 @@ impl Open {
                 File::options().create(true).append(true).open(path.join("maildirfolder"))?;
             }
         }
-        let there: HashSet<String> = if super::is_maildir(&path) {
-            read::message_files(&path)?.into_keys().collect()
-        } else {
-            HashSet::new()
-        };
+        let there = if super::is_maildir(&path) { read::message_files(&path)? } else { HashMap::new() };
         let ours = there
-            .iter()
+            .keys()
             .filter_map(|base| Some((base.split_once(',')?.0.to_owned(), base.clone())))
             .collect();
         let old = fs::read(path.join(beside::UIDLIST)).ok().and_then(|text| UidList::read(&text));
@@ -151,7 +154,7 @@ impl Open {
         let list = numbers.filter(|_| keeps_uids).map(|numbers| {
             let mut list = old.unwrap_or_else(|| UidList::new(numbers.uid_validity));
             list.next = list.next.max(numbers.uid_next.get());
-            list.files.retain(|_, base| there.contains(base));
+            list.files.retain(|_, base| there.contains_key(base));
             list
         });
         let validity = numbers.map_or(0, |numbers| numbers.uid_validity.get());
@@ -176,19 +179,33 @@ impl Open {
         replace(&self.path.join(beside::KEYWORDS), &beside::write_keywords(&self.keywords))
     }
 
+    /// Notes which file has a UID. One that another message has here stays that one's.
+    fn note_uid(&mut self, uid: Option<u32>, base: String) {
+        if let (Some(list), Some(uid)) = (&mut self.list, uid) {
+            list.files.entry(uid).or_insert(base);
+        }
+    }
+
+    /// Whether the file that has the UID is this message: it was written here, or has the same octets.
+    fn is_there(&self, uid: u32, start: &str, message: &Message) -> bool {
+        let Some(base) = self.list.as_ref().and_then(|list| list.files.get(&uid)) else { return false };
+        if base.split_once(',').is_some_and(|(begin, _)| begin == start) {
+            return true;
+        }
+        let octets = self.there.get(base).and_then(|file| fs::read(self.path.join(file)).ok());
+        octets.is_some_and(|octets| lines::to_wire(octets).0 == message.body)
+    }
+
     fn put(&mut self, message: &Message, tally: &mut Tally) -> io::Result<()> {
         let uid = message.uid.map(Uid::get);
-        let is_listed = |uid: u32| self.list.as_ref().is_some_and(|list| list.files.contains_key(&uid));
         let start =
             format!("{}.V{}U{}.imapper", message.date.seconds, self.validity, uid.unwrap_or_default());
-        if uid.is_some_and(is_listed) {
+        if uid.is_some_and(|uid| self.is_there(uid, &start, message)) {
             tally.skipped();
             return Ok(());
         }
-        if let Some(base) = self.ours.get(&start) {
-            if let (Some(list), Some(uid)) = (&mut self.list, uid) {
-                list.files.insert(uid, base.clone());
-            }
+        if let Some(base) = self.ours.get(&start).cloned() {
+            self.note_uid(uid, base);
             tally.skipped();
             return Ok(());
         }
@@ -204,10 +221,7 @@ impl Open {
             let info = flags::write(&message.flags, &self.keywords);
             self.batch.push((file, staged, self.path.join("cur").join(format!("{base}{info}"))));
         }
-        if let (Some(list), Some(uid)) = (&mut self.list, uid) {
-            list.files.insert(uid, base.clone());
-        }
-        self.there.insert(base);
+        self.note_uid(uid, base);
         tally.carried(wire as u64);
         if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
     }

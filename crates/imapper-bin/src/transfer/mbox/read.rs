@@ -29,6 +29,10 @@ impl MboxSource {
     /// file; without it the mailbox is called as a file `Name.mbox` is, else INBOX.
     pub(crate) fn open(path: &Path, named: Option<&str>) -> Result<Self, Failure> {
         if !path.is_dir() {
+            // It is read twice, first for its numbers: what has come out of a pipe would be lost.
+            if !std::fs::metadata(path).map_err(|error| at(path, error))?.is_file() {
+                return Err(at(path, "this is no regular file: save it to one first"));
+            }
             File::open(path).map_err(|error| at(path, error))?;
             let own = || path.file_name().and_then(|file| mailbox(&file.to_string_lossy()));
             let name = named.map(str::to_owned).or_else(own).unwrap_or_else(|| INBOX.to_owned());
@@ -182,5 +186,17 @@ impl Iterator for Reader {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_can_be_read_only_once_is_refused() {
+        let refused = MboxSource::open(Path::new("/dev/null"), None).err().unwrap().to_string();
+        assert!(refused.contains("no regular file"), "{refused}");
     }
 }

@@ -1,7 +1,8 @@
 //! Writing an mbox file, or a folder of such. A file is written beside its place, and gets its name when it is
 //! whole: what has its name is passed over when the same is exported again.
 
-use std::fs;
+use std::fs::DirBuilder;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -11,6 +12,9 @@ use super::{date, fields};
 use crate::error::Failure;
 use crate::files::Beside;
 use crate::transfer::{Folder, Message, Tally, Target, at, name};
+
+/// The longest name of a mailbox's last level, as a file's: `.` before it, `.mbox.part` behind it.
+const LONGEST: usize = 255 - ".".len() - ".mbox.part".len();
 
 /// mbox files: each is a mailbox.
 pub(crate) struct MboxTarget {
@@ -45,7 +49,9 @@ impl MboxTarget {
             return Some(self.path.clone());
         }
         let levels: Option<Vec<String>> = folder.name.split('/').map(name::to_file).collect();
-        Some(self.path.join(format!("{}.mbox", levels?.join("/"))))
+        let levels = levels?;
+        let fits = levels.last().is_some_and(|last| last.len() <= LONGEST);
+        fits.then(|| self.path.join(format!("{}.mbox", levels.join("/"))))
     }
 }
 
@@ -70,7 +76,7 @@ impl Target for MboxTarget {
             None
         } else {
             let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-            above.map_or(Ok(()), fs::create_dir_all).map_err(|error| at(&path, error))?;
+            above.map_or(Ok(()), make_private).map_err(|error| at(&path, error))?;
             Some(Beside::new(&path).map_err(|error| at(&path, error))?)
         };
         self.open = Some(Open { path, file, base });
@@ -101,5 +107,52 @@ impl Target for MboxTarget {
 
     async fn finish(&mut self, _subscriptions: Vec<String>, _tally: &mut Tally) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+/// Makes a folder, and those that it lies in, which only their owner may look into: the names of mailboxes are
+/// nobody else's business.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> Folder {
+        Folder {
+            name: name.to_owned(),
+            place: 0,
+            special_use: Vec::new(),
+            numbers: None,
+            keywords: Vec::new(),
+            messages: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_too_long_is_left_out_and_folders_are_private() {
+        let root = std::env::temp_dir().join(format!("imapper-mbox-write-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        let mut target = MboxTarget::new(&root, false, false).unwrap();
+        let mut tally = Tally::default();
+        for length in 240..=255 {
+            let name = format!("a/{}", "x".repeat(length));
+            if target.open(&folder(&name), &mut tally).await.unwrap() {
+                target.close(&mut tally).await.unwrap();
+            }
+        }
+        assert_eq!(tally.failed, 11, "those above 244");
+        #[cfg(unix)]
+        for folder in [&root, &root.join("a")] {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        std::fs::remove_dir_all(&root).unwrap();
     }
 }

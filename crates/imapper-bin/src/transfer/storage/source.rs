@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use imapper_core::storage::{
-    AccountId, MailboxId, MailboxInfo, Mbox, ModSeqs, Numbers, Row, RowStream, Storage, StorageError, Want,
+    AccountId, MailboxInfo, Mbox, ModSeqs, Numbers, Row, RowStream, Storage, StorageError, Want,
 };
 use imapper_core::types::{ModSeq, UidSet};
 
-use super::{Asked, CRLF, body, failure};
+use super::kept::{CRLF, kept_set};
+use super::{Asked, body, failure};
 use crate::error::Failure;
 use crate::transfer::{Broken, Folder, Message, Messages, Source};
 
@@ -62,7 +63,7 @@ impl StorageSource {
         let mbox = Mbox { account: self.account.clone(), id: mailbox.id.clone() };
         let rows = self.storage.rows(&mbox, &UidSet::all(), Want { digest: false, body: true }).await;
         let rows = rows.map_err(|error| failure(&mailbox.name, &error))?;
-        let crlf = came_as_crlf(&*self.storage, &self.account, &mailbox.id).await;
+        let crlf = kept_set(&*self.storage, &self.account, &mailbox.id, CRLF).await;
         Ok((rows, crlf.map_err(|error| failure(&mailbox.name, &error))?))
     }
 
@@ -82,19 +83,6 @@ impl StorageSource {
             Err(error) => Some(Err(Broken::message(name, error))),
         }
     }
-}
-
-/// The set that stands in the attribute.
-pub(super) async fn came_as_crlf(
-    storage: &dyn Storage,
-    account: &AccountId,
-    id: &MailboxId,
-) -> Asked<UidSet> {
-    let Some(attributes) = storage.as_attributes() else { return Ok(UidSet::new()) };
-    let found = attributes.get(account, Some(id), CRLF).await?;
-    let value =
-        found.into_iter().find(|attribute| attribute.key == CRLF).and_then(|attribute| attribute.value);
-    Ok(value.map_or_else(UidSet::new, |text| super::there::read_set(&text)))
 }
 
 #[async_trait]

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use imapper_core::storage::{
-    AccountId, Attribute, MailboxId, MailboxInfo, Mbox, Numbers, Status, Storage, StorageError, TreeOp,
+    AccountId, MailboxId, MailboxInfo, Mbox, Numbers, Status, Storage, StorageError, TreeOp,
 };
-use imapper_core::types::{Flags, ModSeq, Uid, UidSet};
+use imapper_core::types::{Flags, Uid};
 
 use super::add::{New, add, is_of_one, stage_all};
-use super::source::came_as_crlf;
-use super::there::{Met, There, write_set};
-use super::{Asked, CRLF, failure};
+use super::kept::{Kept, is_ours};
+use super::there::{Met, There};
+use super::{Asked, failure};
 use crate::error::Failure;
 use crate::transfer::{Folder, INBOX, LARGEST, Message, Tally, Target};
 
@@ -40,9 +40,18 @@ struct Open {
     there: There,
     batch: Vec<Message>,
     octets: u64,
-    /// Those of the mailbox that came with CRLF, and whether some are new.
-    crlf: UidSet,
-    more_crlf: bool,
+    kept: Kept,
+}
+
+/// What becomes of the source's UIDs in a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Uids {
+    /// The mailbox was made for them.
+    Made,
+    /// It has their UIDVALIDITY.
+    GoOn,
+    /// It has others.
+    Lost,
 }
 
 impl StorageTarget {
@@ -54,37 +63,38 @@ impl StorageTarget {
         Mbox { account: self.account.clone(), id }
     }
 
-    /// The mailbox of that name, made if it is missing, and whether UIDs are kept in it.
-    async fn mailbox(&self, folder: &Folder, tally: &Tally) -> Asked<(Option<Mbox>, bool)> {
+    /// The mailbox of that name, made if it is missing, and what becomes of UIDs in it.
+    async fn mailbox(&self, folder: &Folder, tally: &Tally) -> Asked<(Option<Mbox>, Uids)> {
         let list = self.storage.list(&self.account).await?;
         let found = list.into_iter().find(|mailbox| mailbox.name == folder.name && !mailbox.no_select);
         let numbers = folder.numbers.filter(|_| self.storage.as_import().is_some());
         let Some(info) = found else {
+            let uids = if numbers.is_some() { Uids::Made } else { Uids::Lost };
             if self.dry {
-                return Ok((None, numbers.is_some()));
+                return Ok((None, uids));
             }
             let made = match numbers {
                 Some(numbers) => self.make_with(folder, numbers, tally).await?,
                 None => self.make(folder, tally).await?,
             };
-            return Ok((made, numbers.is_some()));
+            return Ok((made, uids));
         };
         let mbox = self.mbox(info.id.clone());
-        let Some(numbers) = numbers else { return Ok((Some(mbox), false)) };
+        let Some(numbers) = numbers else { return Ok((Some(mbox), Uids::Lost)) };
         let status = self.storage.status(&self.account, std::slice::from_ref(&info.id)).await?;
         let Some(status) = status.into_iter().next() else { return Err(StorageError::NoMailbox) };
         if goes_on(&status, &numbers) {
-            return Ok((Some(mbox), true));
+            return Ok((Some(mbox), Uids::GoOn));
         }
         if status.messages == 0 && self.gives_way(&info).await? {
             return if self.dry {
-                Ok((None, true))
+                Ok((None, Uids::Made))
             } else {
                 self.replace(&info, folder, numbers, tally).await
             };
         }
         tally.say(&format!("{}: holds other mail already, so messages get new UIDs", folder.name));
-        Ok((Some(mbox), false))
+        Ok((Some(mbox), Uids::Lost))
     }
 
     /// Whether an empty mailbox may be exchanged for one with other numbers: not if rights or notes hang on it.
@@ -92,7 +102,7 @@ impl StorageTarget {
         match self.storage.as_attributes() {
             Some(attributes) => {
                 let all = attributes.get(&self.account, Some(&info.id), "").await?;
-                Ok(all.iter().all(|attribute| attribute.key == CRLF))
+                Ok(all.iter().all(|attribute| is_ours(&attribute.key)))
             }
             None => Ok(true),
         }
@@ -105,7 +115,7 @@ impl StorageTarget {
         folder: &Folder,
         numbers: Numbers,
         tally: &Tally,
-    ) -> Asked<(Option<Mbox>, bool)> {
+    ) -> Asked<(Option<Mbox>, Uids)> {
         let mut folder = folder.clone();
         if folder.special_use.is_empty() {
             folder.special_use.clone_from(&info.special_use);
@@ -116,10 +126,10 @@ impl StorageTarget {
         match self.make_with(&folder, numbers, tally).await {
             // An INBOX that has been used need not give way.
             Err(error) if is_of_one(&error) && info.name == INBOX => {
-                Ok((Some(self.mbox(info.id.clone())), false))
+                Ok((Some(self.mbox(info.id.clone())), Uids::Lost))
             }
-            Err(error) if is_of_one(&error) => Ok((self.make(&folder, tally).await?, false)),
-            made => Ok((made?, true)),
+            Err(error) if is_of_one(&error) => Ok((self.make(&folder, tally).await?, Uids::Lost)),
+            made => Ok((made?, Uids::Made)),
         }
     }
 
@@ -185,7 +195,9 @@ impl StorageTarget {
         let wanted = match wanted {
             None => None,
             Some(uid) => match open.there.by_uid(&*self.storage, mbox, uid, message).await? {
-                Met::New => return Ok((None, Some(uid))),
+                Met::New if open.kept.was_brought(uid) => return Ok((None, Some(uid))),
+                // It may have come with another UID, as its own was in use.
+                Met::New => Some(uid),
                 Met::Same => return Ok((Some(uid), None)),
                 // Two servers have given the same UIDVALIDITY: the UIDs of one mean nothing to the other.
                 Met::Other => {
@@ -197,16 +209,24 @@ impl StorageTarget {
         Ok((open.there.by_content(&*self.storage, mbox, message).await?, wanted))
     }
 
-    async fn keep_crlf(&mut self) -> Asked<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let (Some(mbox), Some(attributes), true, false) =
-            (open.mbox, self.storage.as_attributes(), open.more_crlf, self.dry)
-        else {
-            return Ok(());
-        };
-        let value = Some(write_set(&open.crlf).into());
-        let attribute = Attribute { mbox: Some(mbox.id), key: CRLF.to_owned(), value, modseq: ModSeq::ZERO };
-        attributes.set(&self.account, vec![attribute]).await.map(|_| ())
+    /// What is known of a mailbox.
+    async fn begin(
+        &self,
+        name: String,
+        mbox: Option<Mbox>,
+        uids: Uids,
+        numbers: Option<Numbers>,
+    ) -> Asked<Open> {
+        let (mut there, mut kept) = (There::default(), Kept::default());
+        if let Some(mbox) = &mbox {
+            there = There::read(&*self.storage, mbox).await?;
+            kept = match numbers {
+                Some(numbers) if uids == Uids::Made => Kept::made(&*self.storage, mbox, numbers).await?,
+                _ => Kept::read(&*self.storage, mbox).await?,
+            };
+        }
+        let keeps_uids = uids != Uids::Lost;
+        Ok(Open { name, mbox, keeps_uids, there, batch: Vec::new(), octets: 0, kept })
     }
 }
 
@@ -250,7 +270,18 @@ impl Open {
         match result {
             Ok(uids) => self.added(&one, &uids, tally),
             // It was there, and somebody has removed it since.
-            Err(StorageError::Exists) => tally.skipped(),
+            Err(StorageError::Exists) if new.uid.is_some_and(|uid| self.kept.was_brought(uid)) => {
+                tally.skipped();
+            }
+            // What was there was another message: both servers have been in use since they parted.
+            Err(StorageError::Exists) if new.uid.is_some() => {
+                let [mut new] = one;
+                let uid = new.uid.take();
+                let one = [new];
+                let uids = add(storage, mbox, &one).await.map_err(|error| failure(&self.name, &error))?;
+                self.added(&one, &uids, tally);
+                self.kept.note_brought(uid);
+            }
             Err(error) if is_of_one(&error) => tally.failed(&new.name, &error.to_string()),
             Err(error) => return Err(failure(&self.name, &error)),
         }
@@ -259,15 +290,9 @@ impl Open {
 
     fn added(&mut self, batch: &[New], uids: &[Uid], tally: &mut Tally) {
         for (new, uid) in batch.iter().zip(uids) {
-            self.note_crlf(*uid, new.crlf);
+            self.kept.note_crlf(*uid, new.crlf);
+            self.kept.note_brought(new.uid);
             tally.carried(new.message.staged.size);
-        }
-    }
-
-    fn note_crlf(&mut self, uid: Uid, crlf: bool) {
-        if crlf && !self.crlf.contains(uid) {
-            self.crlf.insert(uid);
-            self.more_crlf = true;
         }
     }
 }
@@ -275,7 +300,7 @@ impl Open {
 #[async_trait]
 impl Target for StorageTarget {
     async fn open(&mut self, folder: &Folder, tally: &mut Tally) -> Result<bool, Failure> {
-        let (mbox, keeps_uids) = match self.mailbox(folder, tally).await {
+        let (mbox, uids) = match self.mailbox(folder, tally).await {
             Ok(found) => found,
             Err(error) if is_of_one(&error) => {
                 tally.left_out(&folder.name, &error.to_string());
@@ -283,15 +308,9 @@ impl Target for StorageTarget {
             }
             Err(error) => return Err(failure(&folder.name, &error)),
         };
-        let (mut there, mut crlf) = (There::default(), UidSet::new());
-        if let Some(mbox) = &mbox {
-            there = There::read(&*self.storage, mbox).await.map_err(|error| failure(&folder.name, &error))?;
-            let found = came_as_crlf(&*self.storage, &self.account, &mbox.id).await;
-            crlf = found.map_err(|error| failure(&folder.name, &error))?;
-        }
         let name = folder.name.clone();
-        let (batch, octets, more_crlf) = (Vec::new(), 0, false);
-        self.open = Some(Open { name, mbox, keeps_uids, there, batch, octets, crlf, more_crlf });
+        let open = self.begin(name, mbox, uids, folder.numbers).await;
+        self.open = Some(open.map_err(|error| failure(&folder.name, &error))?);
         Ok(true)
     }
 
@@ -309,7 +328,7 @@ impl Target for StorageTarget {
         let (there, uid) = self.meet(&message).await.map_err(|error| failure(&name, &error))?;
         let Some(open) = &mut self.open else { return Ok(()) };
         if let Some(uid) = there {
-            open.note_crlf(uid, message.crlf);
+            open.kept.note_crlf(uid, message.crlf);
             tally.skipped();
             return Ok(());
         }
@@ -333,8 +352,9 @@ impl Target for StorageTarget {
 
     async fn close(&mut self, tally: &mut Tally) -> Result<(), Failure> {
         self.flush(tally).await?;
-        let name = self.open.as_ref().map(|open| open.name.clone()).unwrap_or_default();
-        self.keep_crlf().await.map_err(|error| failure(&name, &error))
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let Some(mbox) = open.mbox.filter(|_| !self.dry) else { return Ok(()) };
+        open.kept.save(&*self.storage, &mbox).await.map_err(|error| failure(&open.name, &error))
     }
 
     async fn give_up(&mut self, tally: &mut Tally) -> Result<(), Failure> {

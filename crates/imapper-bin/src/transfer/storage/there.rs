@@ -1,7 +1,6 @@
 //! What a mailbox holds already, and whether a message is among it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
 
 use bytes::Bytes;
@@ -140,44 +139,4 @@ async fn octets_of(storage: &dyn Storage, mbox: &Mbox, uid: Uid) -> Asked<Option
         }
     }
     Ok(None)
-}
-
-/// A set as text: `1:5,7`.
-pub(super) fn write_set(set: &UidSet) -> String {
-    let mut text = String::new();
-    for (first, last) in set.ranges() {
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = if first == last {
-            write!(text, "{comma}{first}")
-        } else {
-            write!(text, "{comma}{first}:{last}")
-        };
-    }
-    text
-}
-
-/// The set of a text; what makes no sense in it is passed over.
-pub(super) fn read_set(text: &[u8]) -> UidSet {
-    let mut set = UidSet::new();
-    for part in String::from_utf8_lossy(text).split(',') {
-        let (first, last) = part.split_once(':').unwrap_or((part, part));
-        let uid = |text: &str| text.parse().ok().and_then(Uid::new);
-        if let (Some(first), Some(last)) = (uid(first), uid(last)) {
-            set.insert_range(first, last);
-        }
-    }
-    set
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_comes_back() {
-        for text in ["", "7", "1:5,7,9:4294967295"] {
-            assert_eq!(write_set(&read_set(text.as_bytes())), text);
-        }
-        assert_eq!(write_set(&read_set(b"x,0,3,5:x")), "3");
-    }
 }

@@ -60,7 +60,7 @@ fn obey(builtin: Builtin, cli: Cli) -> Result<(), Failure> {
         }
         Some(Command::Import(arguments)) => wait(import::run(&builtin, &configuration()?, &arguments)),
         Some(Command::Export(arguments)) => wait(export::run(&builtin, &configuration()?, &arguments)),
-        Some(Command::Doctor(_)) => Err(command::later("doctor", "maildir")),
+        Some(Command::Doctor(_)) => Err(command::later("doctor", "s3")),
     }
 }
 

@@ -91,9 +91,9 @@ fn what_comes_later_is_refused_by_name() {
         &folder.run(["--lmtp", "unix:/x"]),
         "`--lmtp` is not in this version yet: it comes with the feature `delivery`",
     );
-    folder.write("imapper.toml", &USERS.replace("memory", "maildir"));
-    refused(&folder.run([]), "imapper.toml:2:10: storage plugin \"maildir\" is not in this build");
-    refused(&folder.run([]), "the feature `maildir` will hold it");
+    folder.write("imapper.toml", &USERS.replace("memory", "s3"));
+    refused(&folder.run([]), "imapper.toml:2:10: storage plugin \"s3\" is not in this build");
+    refused(&folder.run([]), "the feature `s3` will hold it");
     folder.write("imapper.toml", &USERS.replace("static", "ldap"));
     refused(&folder.run([]), "the feature `ldap` will hold it");
 }
@@ -144,7 +144,7 @@ fn check_looks_at_the_certificate() {
 fn plugins_lists_what_there_is() {
     let ended = Folder::new().run(["plugins"]);
     assert_eq!(ended.status, 0);
-    assert!(ended.out.contains("storages: memory\nusers: static\n"), "{ended:?}");
+    assert!(ended.out.contains("storages: maildir, memory\nusers: static\n"), "{ended:?}");
     assert!(ended.out.contains("IDLE"), "{ended:?}");
 }
 

@@ -13,8 +13,8 @@ use crate::error::Failure;
 use crate::files::Beside;
 use crate::transfer::{Folder, Message, Tally, Target, at, name};
 
-/// The longest name of a mailbox's last level, as a file's: `.` before it, `.mbox.part` behind it.
-const LONGEST: usize = 255 - ".".len() - ".mbox.part".len();
+/// The longest name of a mailbox's last level, as a file's.
+const LONGEST: usize = 255 - ".mbox".len() - INCOMPLETE.len();
 
 /// mbox files: each is a mailbox.
 pub(crate) struct MboxTarget {
@@ -30,7 +30,13 @@ struct Open {
     file: Option<Beside>,
     /// UIDVALIDITY, last UID and keywords, for the first message.
     base: Option<String>,
+    /// What had been left out when it was begun.
+    failed: u64,
 }
+
+/// What comes behind the name of a file that does not hold all of its mailbox. Under its own name it would be
+/// passed over when the same is exported again.
+const INCOMPLETE: &str = ".incomplete";
 
 impl MboxTarget {
     /// One file for one mailbox, or a folder with a file each.
@@ -79,7 +85,7 @@ impl Target for MboxTarget {
             above.map_or(Ok(()), make_private).map_err(|error| at(&path, error))?;
             Some(Beside::new(&path).map_err(|error| at(&path, error))?)
         };
-        self.open = Some(Open { path, file, base });
+        self.open = Some(Open { path, file, base, failed: tally.failed });
         Ok(true)
     }
 
@@ -94,9 +100,20 @@ impl Target for MboxTarget {
         Ok(())
     }
 
-    async fn close(&mut self, _tally: &mut Tally) -> Result<(), Failure> {
-        let Some(Open { path, file: Some(file), .. }) = self.open.take() else { return Ok(()) };
-        file.keep(&path).map_err(|error| at(&path, error))
+    async fn close(&mut self, tally: &mut Tally) -> Result<(), Failure> {
+        let Some(Open { path, file: Some(file), failed, .. }) = self.open.take() else { return Ok(()) };
+        // A single file that has its name is an error the next time, not passed over.
+        if self.single || tally.failed == failed {
+            return file.keep(&path).map_err(|error| at(&path, error));
+        }
+        let mut name = path.clone().into_os_string();
+        name.push(INCOMPLETE);
+        tally.say(&format!(
+            "{} is to be exported again; what there is so far is in {}",
+            path.display(),
+            Path::new(&name).display()
+        ));
+        file.replace(Path::new(&name)).map_err(|error| at(&path, error))
     }
 
     async fn give_up(&mut self, _tally: &mut Tally) -> Result<(), Failure> {
@@ -121,6 +138,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "memory")]
 mod tests {
     use super::*;
 
@@ -140,18 +158,36 @@ mod tests {
         let root = std::env::temp_dir().join(format!("imapper-mbox-write-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         let mut target = MboxTarget::new(&root, false, false).unwrap();
-        let mut tally = Tally::default();
-        for length in 240..=255 {
+        let mut tally = Tally::quiet();
+        for length in 235..=255 {
             let name = format!("a/{}", "x".repeat(length));
             if target.open(&folder(&name), &mut tally).await.unwrap() {
                 target.close(&mut tally).await.unwrap();
             }
         }
-        assert_eq!(tally.failed, 11, "those above 244");
+        assert_eq!(tally.failed, 16, "those above 239");
         #[cfg(unix)]
         for folder in [&root, &root.join("a")] {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_that_did_not_come_whole_is_not_passed_over_the_next_time() {
+        let root = std::env::temp_dir().join(format!("imapper-mbox-part-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        let mut tally = Tally::quiet();
+        for is_whole in [false, true] {
+            let mut target = MboxTarget::new(&root, false, false).unwrap();
+            assert!(target.open(&folder("a"), &mut tally).await.unwrap(), "it is not there yet");
+            if !is_whole {
+                tally.failed("UID 1", "can't be read");
+            }
+            target.close(&mut tally).await.unwrap();
+            assert!(root.join("a.mbox.incomplete").exists());
+            assert_eq!(root.join("a.mbox").exists(), is_whole);
         }
         std::fs::remove_dir_all(&root).unwrap();
     }

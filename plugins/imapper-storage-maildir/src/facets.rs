@@ -82,7 +82,7 @@ impl Quota for Maildir {
         let account = self.account(account).await?;
         account.fresh_all().await?;
         let state = account.read();
-        let (octets, messages) = state.used().unwrap_or_default();
+        let (octets, messages) = state.used();
         Ok(QuotaUse { octets, messages, limits: state.settings.limits.within(account.most()) })
     }
 

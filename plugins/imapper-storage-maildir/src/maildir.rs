@@ -194,7 +194,10 @@ impl Maildir {
         };
         let opening = cell.get_or_try_init(|| async {
             let account = self.open_account(id.clone(), path, index).await?;
-            self.settle_moves(&account).await?;
+            // A full disk, or another account that can't be opened, must not close this one: it is tried again next time.
+            if let Err(error) = self.settle_moves(&account).await {
+                tracing::error!(%error, account = %id, "a move to another account is not done to the end");
+            }
             Ok(account)
         });
         opening.await.cloned()

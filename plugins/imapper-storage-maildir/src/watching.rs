@@ -50,4 +50,8 @@ impl Watching {
     pub(crate) fn drain(&self, key: Key) -> Vec<Seen> {
         self.watcher.drain(key)
     }
+
+    pub(crate) fn drain_all(&self, keys: impl Iterator<Item = Key>) -> Vec<(Key, Seen)> {
+        self.watcher.drain_all(keys)
+    }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Batch<'a> {
     exclusive: bool,
     /// Why nothing can be planned.
     refused: Option<String>,
+    /// All mailboxes were opened for this batch.
+    all_open: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -101,6 +103,7 @@ impl<'a> Batch<'a> {
             planned: 0,
             exclusive: false,
             refused: None,
+            all_open: false,
         }
     }
 
@@ -138,10 +141,18 @@ impl<'a> Batch<'a> {
         self.account.refresh(id)
     }
 
-    /// Sees to all mailboxes being open.
-    pub(crate) fn open_all(&mut self) -> Result<()> {
+    /// Sees to all mailboxes being open, once for a batch. One that can't be opened counts as empty: it must not be the
+    /// end of all others.
+    pub(crate) fn open_all(&mut self) {
+        if std::mem::replace(&mut self.all_open, true) {
+            return;
+        }
         let ids: Vec<MailboxId> = self.account.read().slots.keys().cloned().collect();
-        ids.iter().try_for_each(|id| self.open(id))
+        for id in ids {
+            if let Err(error) = self.open(&id) {
+                tracing::warn!(%error, account = %self.account.id, mailbox = %id, "a mailbox can't be counted");
+            }
+        }
     }
 
     /// Notes that a change concerns messages of a mailbox. Not in the batch in which another one concerns them.
@@ -202,8 +213,8 @@ impl<'a> Batch<'a> {
     pub(super) fn take_room(&mut self, octets: i128, messages: i128) -> Result<()> {
         let limits = self.account.read().settings.limits.within(self.account.most());
         if limits != QuotaLimits::NONE && (octets > 0 || messages > 0) {
-            self.open_all()?;
-            let (used, count) = self.account.read().used().unwrap_or_default();
+            self.open_all();
+            let (used, count) = self.account.read().used();
             let fits = |used: u64, on_the_way: i128, more: i128, most: Option<u64>| {
                 let sum = i128::from(used).saturating_add(on_the_way).saturating_add(more);
                 more <= 0 || most.is_none_or(|most| sum <= i128::from(most))

@@ -14,6 +14,7 @@ use super::tree::Making;
 use super::{Account, Arrival, Parts, append, copy, expunge, flags, tree};
 use crate::disk::{Disk, Kind, Lock, ReadFile, RealDisk, Stat, WriteFile};
 use crate::format::folder::Layout;
+use crate::mailbox::entry::Entry;
 use crate::watching::Watching;
 
 type Hook = Box<dyn FnMut(&str, &str, &RealDisk) -> io::Result<()> + Send>;
@@ -475,4 +476,97 @@ fn conversations_are_bounded() {
     }
     let len = disk.stat("imapper.threads.cache").unwrap().len;
     assert!(len <= 20 * 1_100_000, "{len} octets");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_another_program_takes_out_of_new_while_it_gets_flags_is_still_there() {
+    let folder = Folder::new();
+    let disk = between(&folder);
+    let account = open(&folder, &disk, false).unwrap();
+    let inbox = id_of(&account, "INBOX");
+    std::fs::write(folder.0.join("new/1.2.3"), "body\n").unwrap();
+    assert_eq!(count(&account, &inbox).await.unwrap(), 1);
+    let mut done = false;
+    disk.set(move |what, path, disk| {
+        if what == "unlink" && path == "new/1.2.3" && !std::mem::replace(&mut done, true) {
+            disk.rename("new/1.2.3", "cur/1.2.3:2,")?;
+        }
+        Ok(())
+    });
+    let seen = Flags::new(SystemFlags::from_bits(SystemFlag::Seen as u8), []);
+    let change = FlagChange { uids: all(), op: FlagOp::Add(seen), unchanged_since: None };
+    let id = inbox.clone();
+    account.change(move |batch| flags::set_flags(batch, &id, &change)).await.unwrap();
+    disk.clear();
+    assert_eq!(count(&account, &inbox).await.unwrap(), 1);
+    let left: Vec<_> =
+        std::fs::read_dir(folder.0.join("cur")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["1.2.3:2,S"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_could_not_be_looked_at_once_is_found_later() {
+    let folder = Folder::new();
+    let disk = between(&folder);
+    let account = open(&folder, &disk, true).unwrap();
+    for below in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(folder.0.join(".Work").join(below)).unwrap();
+    }
+    disk.set(
+        |what, path, _| if what == "list" && path.is_empty() { Err(io::Error::other("cut")) } else { Ok(()) },
+    );
+    assert!(account.change(|_| Ok((super::Change::default(), ()))).await.is_err());
+    disk.clear();
+    account.fresh_tree().await.unwrap();
+    assert!(account.read().names.contains_key("Work"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_was_refused_can_be_asked_for_again() {
+    let folder = Folder::new();
+    let disk = between(&folder);
+    let account = open(&folder, &disk, true).unwrap();
+    let inbox = id_of(&account, "INBOX");
+    assert_eq!(count(&account, &inbox).await.unwrap(), 0);
+    let mut watch = account.watch();
+    disk.set(|what, _, _| if what == "lock" { Err(io::Error::other("cut")) } else { Ok(()) });
+    account.refresh_later(Some(inbox.clone()));
+    // Answered only after the one before it.
+    assert!(account.change(|_| Ok((super::Change::default(), ()))).await.is_err());
+    disk.clear();
+    std::fs::write(folder.0.join("tmp/1.2.3"), "body\n").unwrap();
+    std::fs::rename(folder.0.join("tmp/1.2.3"), folder.0.join("new/1.2.3")).unwrap();
+    let told = tokio::time::timeout(std::time::Duration::from_secs(20), watch.recv()).await;
+    assert!(told.is_ok(), "nobody was told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_of_a_small_mailbox_through_which_many_messages_went_is_not_written_anew_each_time() {
+    let folder = Folder::new();
+    let disk = between(&folder);
+    let account = open(&folder, &disk, false).unwrap();
+    let inbox = id_of(&account, "INBOX");
+    append(&account, &disk, &inbox, 1).await.unwrap();
+    if let Some(mailbox) = account.write().slots.get_mut(&inbox).and_then(|slot| slot.mailbox.as_mut()) {
+        let gone = |n: u32| Entry::Gone { uids: vec![(n * 2, n * 2)], modseq: mailbox_modseq(n) };
+        mailbox.apply(&(1000..10_000).map(gone).collect::<Vec<_>>());
+    }
+    let written = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&written);
+    disk.set(move |what, path, _| {
+        *counted.lock().unwrap() += usize::from(what == "create" && path == "imapper.index.new");
+        Ok(())
+    });
+    for _ in 0..3 {
+        append(&account, &disk, &inbox, 1).await.unwrap();
+    }
+    // What is tidied after the last answer is over when another change is.
+    account.change(|_| Ok((super::Change::default(), ()))).await.unwrap();
+    disk.clear();
+    assert!(*written.lock().unwrap() <= 1, "{written:?}");
+}
+
+/// Above what the clock gives.
+fn mailbox_modseq(n: u32) -> u64 {
+    crate::mailbox::later_modseq() + 1_000_000 + u64::from(n)
 }

@@ -63,6 +63,8 @@ impl Account {
         let mut batch = Batch::new(self, &mut run.threads);
         if let Err(error) = &ready {
             batch.refuse(error);
+            // Refreshes that are refused are in the queue no more.
+            self.queue.lock().unwrap_or_else(PoisonError::into_inner).refreshing.clear();
         }
         for mut job in jobs {
             if !later.is_empty() && batch.is_alone() {
@@ -97,14 +99,14 @@ impl Account {
         self.set_busy(doing, true);
         let mut files = Files::default();
         if let Err(error) = files.write(self, doing) {
-            files.take_back(self);
+            self.take_all_back(doing, &mut files);
             return fail_all(doing, || failure(&error));
         }
-        let mut records = records(doing);
+        let mut records = records(doing, |_| true);
         if !records.is_empty()
             && let Err(error) = journal::begin(&*self.disk, &records)
         {
-            files.take_back(self);
+            self.take_all_back(doing, &mut files);
             return fail_all(doing, || failure(&error));
         }
         self.run_steps(doing);
@@ -122,9 +124,13 @@ impl Account {
         let journaled = |one: &Doing| one.removes() || one.change.needs_journal();
         let done =
             sync_all(&self.touched(doing, &journaled)).and_then(|()| files.open(self)).and_then(|()| {
-                let voids = !records.is_empty() && !doing.iter().any(|one| one.half);
+                let half = self::records(doing, |one| one.half);
+                let voids = !records.is_empty() && half.is_empty();
                 if voids {
                     journal::void(&*self.disk)?;
+                } else if !half.is_empty() {
+                    // Only what is left to do: the others are done, and answered.
+                    journal::write(&*self.disk, &half)?;
                 }
                 self.sync(doing, &files, voids)
             });
@@ -161,10 +167,17 @@ impl Account {
         self.set_stale(doing, false);
     }
 
+    /// Cuts off what was added for changes that are not begun. What can't be cut off would be read as another process's.
+    fn take_all_back(&self, doing: &[Doing], files: &mut Files) {
+        if files.take_back(self).is_err() {
+            self.set_stale(doing, false);
+        }
+    }
+
     /// Writes the journal and the logs anew without the changes that have failed, and were taken back.
     fn forget_failed(&self, doing: &[Doing], files: &mut Files) -> io::Result<Vec<Record>> {
-        files.take_back(self);
-        let records = records(doing);
+        files.take_back(self)?;
+        let records = records(doing, |one| one.failed.is_none() || one.half);
         journal::write(&*self.disk, &records)?;
         *files = Files::default();
         files.write(self, doing)?;
@@ -263,10 +276,14 @@ impl Account {
     fn set_stale(&self, doing: &[Doing], only_failed: bool) {
         let mut state = self.write();
         let doing = doing.iter().filter(|one| !only_failed || one.failed.is_some());
+        let trees = doing.clone().any(|one| one.change.tree.is_some());
         for (id, _) in doing.flat_map(|one| &one.change.entries) {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.stale = true;
             }
+        }
+        if trees {
+            state.tree_changes();
         }
     }
 
@@ -298,6 +315,10 @@ impl Drop for Ends<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.stop_running();
+            // Nobody else says any more that the changes under way have ended.
+            for slot in self.0.write().slots.values_mut().filter(|slot| slot.busy) {
+                (slot.busy, slot.stale) = (false, true);
+            }
         }
     }
 }
@@ -318,9 +339,9 @@ impl Setting {
     }
 }
 
-/// The changes of several steps that have not failed, or that the journal has to do to the end.
-fn records(doing: &[Doing]) -> Vec<Record> {
-    let whole = doing.iter().filter(|one| (one.failed.is_none() || one.half) && one.change.needs_journal());
+/// Those of the changes that have several steps.
+fn records(doing: &[Doing], wanted: impl Fn(&Doing) -> bool) -> Vec<Record> {
+    let whole = doing.iter().filter(|one| wanted(one) && one.change.needs_journal());
     whole.map(|one| one.change.record.clone()).collect()
 }
 
@@ -378,7 +399,7 @@ impl Doing {
             return;
         }
         for step in &self.change.record.removals {
-            if let Err(error) = step.run(disk) {
+            if let Err(error) = step.remove(disk, &self.change.record.additions) {
                 tracing::error!(%error, ?step, "a step fails when there is no way back");
                 self.failed = Some(StorageError::Indeterminate(error.to_string().into()));
                 self.half = true;

@@ -96,17 +96,19 @@ impl Files {
         self.late.drain(..).try_for_each(|(path, at, bytes)| account.index.write_at(&path, at, &bytes))
     }
 
-    /// Cuts off what was added.
-    pub(super) fn take_back(&mut self, account: &Account) {
+    /// Cuts off what was added, all of it that can be.
+    pub(super) fn take_back(&mut self, account: &Account) -> io::Result<()> {
         let cut = |disk: &dyn Disk, files: &mut Vec<(String, u64)>| {
+            let mut all = Ok(());
             for (path, len) in files.drain(..) {
-                if let Err(error) = disk.truncate(&path, len) {
+                all = all.and(disk.truncate(&path, len).inspect_err(|error| {
                     tracing::error!(%error, path, "what was added can't be cut off");
-                }
+                }));
             }
+            all
         };
-        cut(&*account.index, &mut self.logs);
-        cut(&*account.disk, &mut self.lists);
+        let logs = cut(&*account.index, &mut self.logs);
+        cut(&*account.disk, &mut self.lists).and(logs)
     }
 }
 
@@ -149,11 +151,17 @@ pub(super) fn sync_all(work: &[Sync<'_>]) -> io::Result<()> {
     std::thread::scope(|scope| {
         let mut shares = work.chunks(share);
         let own = shares.next().unwrap_or_default();
-        let others: Vec<_> =
-            shares.map(|share| scope.spawn(move || share.iter().try_for_each(Sync::run))).collect();
-        let mut result = own.iter().try_for_each(Sync::run);
-        for other in others {
-            let synced = other.join().unwrap_or_else(|_| Err(io::Error::other("a sync did not end")));
+        let sync = |share: &[Sync<'_>]| share.iter().try_for_each(Sync::run);
+        let others: Vec<_> = shares
+            .map(|share| (share, std::thread::Builder::new().spawn_scoped(scope, move || sync(share))))
+            .collect();
+        let mut result = sync(own);
+        for (share, other) in others {
+            let synced = match other {
+                Ok(other) => other.join().unwrap_or_else(|_| Err(io::Error::other("a sync did not end"))),
+                // There is no thread to be had.
+                Err(_) => sync(share),
+            };
             result = result.and(synced);
         }
         result

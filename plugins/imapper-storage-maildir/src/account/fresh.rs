@@ -74,7 +74,7 @@ impl Account {
     }
 
     /// Puts a refresh into the queue; nobody waits for it.
-    fn refresh_later(self: &Arc<Self>, mailbox: Option<MailboxId>) {
+    pub(super) fn refresh_later(self: &Arc<Self>, mailbox: Option<MailboxId>) {
         let is_new =
             self.queue.lock().unwrap_or_else(PoisonError::into_inner).refreshing.insert(mailbox.clone());
         if !is_new {
@@ -104,7 +104,8 @@ impl Account {
                 return Ok(true);
             }
             let suspects = slot.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-            if suspects.all || suspects.looking || !suspects.names.is_empty() {
+            let is_due = !suspects.unsure.is_empty() && !suspects.waits;
+            if suspects.all || suspects.looking || is_due || !suspects.names.is_empty() {
                 return Ok(false);
             }
             (self.home(&slot.folder, id.as_str()).index_path(), slot.known)
@@ -190,7 +191,9 @@ impl Account {
                 // The folder may have gone.
                 let gone =
                     self.disk.stat(&join(folder, "cur")).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
-                self.write().tree_stale |= gone;
+                if gone {
+                    self.write().tree_changes();
+                }
                 return Err(if gone { StorageError::NoMailbox } else { error });
             }
         };
@@ -404,12 +407,12 @@ impl Account {
 
     fn tree_is_fresh(&self) -> bool {
         let state = self.read();
-        if state.tree_stale {
+        if state.tree_is_stale() {
             return false;
         }
         if self.tree_was_seen(&state) {
             drop(state);
-            self.write().tree_stale = true;
+            self.write().tree_changes();
             return false;
         }
         let known = state.settings_known;

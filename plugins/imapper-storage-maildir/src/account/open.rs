@@ -47,7 +47,7 @@ impl Account {
             Ok::<_, io::Error>(lock)
         })();
         let lock = found.map_err(|error| super::commit::failure(&error))?;
-        self.write().tree_stale = true;
+        self.write().tree_changes();
         self.refresh_tree()?;
         drop(lock);
         Ok(())
@@ -82,8 +82,10 @@ impl Account {
             let state = self.read();
             let stale = state.slots.values().filter_map(|slot| {
                 let mailbox = slot.mailbox.as_ref().filter(|_| !slot.stale)?;
-                let most = (mailbox.len() as u64).saturating_mul(4).saturating_add(4000);
-                (mailbox.entries > most || slot.known.list_lines > most).then(|| slot.id.clone())
+                let most = |needed: usize| (needed as u64).saturating_mul(4).saturating_add(4000);
+                let is_stale = mailbox.entries > most(mailbox.needed_entries())
+                    || slot.known.list_lines > most(mailbox.len());
+                is_stale.then(|| slot.id.clone())
             });
             stale.collect()
         };

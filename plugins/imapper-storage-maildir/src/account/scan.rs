@@ -26,16 +26,18 @@ impl Account {
     /// Whether something was seen that mailboxes may come from.
     pub(super) fn tree_was_seen(&self, state: &State) -> bool {
         let Some(watching) = &self.watching else { return false };
-        let mut was_seen = false;
-        for (folder, key) in &state.tree_keys {
-            for seen in watching.drain(*key) {
-                was_seen |= match seen {
-                    Seen::All => true,
-                    Seen::Name { name, gone } => self.is_tree_change(state, folder, &name, gone),
-                };
-            }
+        let seen = watching.drain_all(state.tree_keys.values().copied());
+        if seen.is_empty() {
+            return false;
         }
-        was_seen
+        let folders: HashMap<Key, &String> =
+            state.tree_keys.iter().map(|(folder, key)| (*key, folder)).collect();
+        seen.into_iter().any(|(key, seen)| match seen {
+            Seen::All => true,
+            Seen::Name { name, gone } => {
+                folders.get(&key).is_some_and(|folder| self.is_tree_change(state, folder, &name, gone))
+            }
+        })
     }
 
     fn is_tree_change(&self, state: &State, folder: &str, name: &str, gone: bool) -> bool {
@@ -54,17 +56,17 @@ impl Account {
     /// Sees to the tree and the settings being what the disk has. Only in the thread that runs the changes.
     pub(super) fn refresh_tree(&self) -> Result<()> {
         let changed = self.read_settings()?;
-        let stale = {
-            let state = self.read();
-            state.tree_stale || self.tree_was_seen(&state)
-        };
-        if stale || changed {
-            self.scan()?;
+        let was_seen = self.tree_was_seen(&self.read());
+        if was_seen || changed {
+            // Until the folders have been looked at, and again where that fails.
+            self.write().tree_changes();
         }
-        Ok(())
+        let is_stale = self.read().tree_is_stale();
+        if is_stale { self.scan() } else { Ok(()) }
     }
 
     fn scan(&self) -> Result<()> {
+        let changes = self.read().tree_changes;
         self.watch_tree("");
         let (folders, folders_seen) = self.folders().map_err(StorageError::backend)?;
         let folders = self.known_first(folders);
@@ -74,10 +76,13 @@ impl Account {
             let id = match self.identify(&folder, &found) {
                 Ok(id) => id,
                 Err(StorageError::NoMailbox) => continue,
-                // One folder that can't be read must not be all others' end.
+                // One folder that can't be read must not be all others' end. A mailbox that is known has not gone for that.
                 Err(error) => {
                     tracing::warn!(%error, account = %self.id, folder, "a mailbox can't be opened");
-                    continue;
+                    let Some(id) = self.known_at(&folder).filter(|id| !found.contains_key(id)) else {
+                        continue;
+                    };
+                    id
                 }
             };
             names.insert(name.clone(), id.clone());
@@ -96,7 +101,8 @@ impl Account {
             }
         }
         state.names = names;
-        state.tree_stale = false;
+        // What was seen meanwhile is looked at next time.
+        state.tree_known = changes;
         drop(state);
         self.unwatch(&gone);
         if let Some(watching) = &self.watching {
@@ -116,6 +122,11 @@ impl Account {
         let known: HashSet<&str> = state.slots.values().map(|slot| slot.folder.as_str()).collect();
         folders.sort_by_cached_key(|(folder, _)| (!known.contains(folder.as_str()), folder.clone()));
         folders
+    }
+
+    /// The mailbox that lay in a folder when it was looked at last.
+    fn known_at(&self, folder: &str) -> Option<MailboxId> {
+        self.read().slots.values().find(|slot| slot.folder == folder).map(|slot| slot.id.clone())
     }
 
     /// Takes out what watches folders that mailboxes come and go in no more.

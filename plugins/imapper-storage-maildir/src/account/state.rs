@@ -23,8 +23,9 @@ pub(crate) struct State {
     pub(crate) settings_known: (u64, u64),
     /// The folders whose names are watched for mailboxes that come and go.
     pub(crate) tree_keys: HashMap<String, Key>,
-    /// Mailboxes may have come or gone.
-    pub(crate) tree_stale: bool,
+    /// How often mailboxes may have come or gone, and up to which of these times the folders were looked at.
+    pub(crate) tree_changes: u64,
+    pub(crate) tree_known: u64,
 }
 
 /// A mailbox, opened or not.
@@ -80,6 +81,16 @@ impl Slot {
 }
 
 impl State {
+    /// Notes that mailboxes may have come or gone.
+    pub(crate) const fn tree_changes(&mut self) {
+        self.tree_changes = self.tree_changes.saturating_add(1);
+    }
+
+    /// Whether mailboxes may have come or gone since the folders were looked at.
+    pub(crate) const fn tree_is_stale(&self) -> bool {
+        self.tree_changes != self.tree_known
+    }
+
     pub(crate) fn slot(&self, id: &MailboxId) -> Result<&Slot> {
         self.slots.get(id).ok_or(StorageError::NoMailbox)
     }
@@ -100,11 +111,11 @@ impl State {
         self.names.values().filter_map(|id| self.slots.get(id)).map(|slot| self.info(slot)).collect()
     }
 
-    /// Octets and messages of all mailboxes, if all are opened.
-    pub(crate) fn used(&self) -> Option<(u64, u64)> {
-        self.slots.values().try_fold((0u64, 0u64), |(octets, messages), slot| {
-            let mailbox = slot.mailbox.as_ref()?;
-            Some((octets.saturating_add(mailbox.size()), messages.saturating_add(mailbox.len() as u64)))
+    /// Octets and messages of all mailboxes that are opened.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        let mailboxes = self.slots.values().filter_map(|slot| slot.mailbox.as_ref());
+        mailboxes.fold((0u64, 0u64), |(octets, messages), mailbox| {
+            (octets.saturating_add(mailbox.size()), messages.saturating_add(mailbox.len() as u64))
         })
     }
 }

@@ -38,11 +38,19 @@ impl Step {
             Self::Rename { from, to } => rename(disk, from, to),
             Self::Write { path, octets } => replace(disk, path, octets),
             Self::Folder { path } => make_folder(disk, path),
+            Self::Unlink { path } => ignore(disk.unlink(path), io::ErrorKind::NotFound),
+            Self::RemoveFolder { path } => remove_folder(disk, path),
+        }
+    }
+
+    /// Does a step that removes, in a change that has added names before.
+    pub(crate) fn remove(&self, disk: &dyn Disk, added: &[Self]) -> io::Result<()> {
+        match self {
             Self::Unlink { path } => match disk.unlink(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => unlink_renamed(disk, path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => unlink_renamed(disk, path, added),
                 done => done,
             },
-            Self::RemoveFolder { path } => remove_folder(disk, path),
+            step => step.run(disk),
         }
     }
 
@@ -59,8 +67,7 @@ impl Step {
             Self::Folder { path } => ignore(make_folder(disk, path), io::ErrorKind::AlreadyExists),
             // The folder may have gone since, with all that was in it.
             Self::Write { .. } => ignore(self.run(disk), io::ErrorKind::NotFound),
-            Self::Unlink { path } => ignore(disk.unlink(path), io::ErrorKind::NotFound),
-            Self::RemoveFolder { .. } => self.run(disk),
+            Self::Unlink { .. } | Self::RemoveFolder { .. } => self.run(disk),
         }
     }
 
@@ -97,8 +104,9 @@ impl Step {
     }
 }
 
-/// Removes a message whose file another program has just given other flags: the client was told that it goes.
-fn unlink_renamed(disk: &dyn Disk, path: &str) -> io::Result<()> {
+/// Removes a message whose file another program has just given other flags: the client was told that it goes. The names
+/// that the change itself has given it stay: they may be the only ones that are left.
+fn unlink_renamed(disk: &dyn Disk, path: &str, added: &[Step]) -> io::Result<()> {
     let Some((folder, name)) = path.rsplit_once('/') else { return Ok(()) };
     let mailbox = match folder.rsplit_once('/') {
         Some((mailbox, "cur" | "new")) => mailbox,
@@ -109,21 +117,28 @@ fn unlink_renamed(disk: &dyn Disk, path: &str) -> io::Result<()> {
     for place in ["cur", "new"] {
         let folder = join(mailbox, place);
         for (found, _) in disk.list(&folder)? {
-            if FileName::parse(&found).base == base {
-                ignore(disk.unlink(&format!("{folder}/{found}")), io::ErrorKind::NotFound)?;
+            let path = format!("{folder}/{found}");
+            let is_added = |step: &Step| matches!(step, Step::Link { to, .. } if *to == path);
+            if FileName::parse(&found).base == base && !added.iter().any(is_added) {
+                ignore(disk.unlink(&path), io::ErrorKind::NotFound)?;
             }
         }
     }
     Ok(())
 }
 
-/// Gives another name. From one folder to another, the new one is durable before the old one can be lost.
+/// Gives another name. From one folder to another, the new one is durable before the old one can be lost. A step that
+/// fails has done nothing.
 fn rename(disk: &dyn Disk, from: &str, to: &str) -> io::Result<()> {
     disk.rename(from, to)?;
     if parent(from) == parent(to) || parent(from) == "tmp" || parent(to) == "tmp" {
         return Ok(());
     }
-    disk.sync_folder(parent(to))
+    disk.sync_folder(parent(to)).inspect_err(|_| {
+        if let Err(error) = disk.rename(to, from) {
+            tracing::error!(%error, from, to, "a rename can't be taken back");
+        }
+    })
 }
 
 /// Makes a folder, durably: what a later step moves into it must not be lost with it.

@@ -306,7 +306,7 @@ fn write(
     } else {
         home.append_list(&list, &compared.lines).map_err(StorageError::backend)?
     };
-    let stale = mailbox.entries > (mailbox.len() as u64).saturating_mul(2).saturating_add(1000);
+    let stale = mailbox.entries > (mailbox.needed_entries() as u64).saturating_mul(2).saturating_add(1000);
     if is_new || stale {
         let entries = mailbox.to_entries();
         mailbox.entries = entries.len() as u64;

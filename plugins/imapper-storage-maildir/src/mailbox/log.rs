@@ -41,6 +41,11 @@ impl Log {
         self.floor = modseq;
     }
 
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// How many UIDs are written down, those that were touched twice counted twice.
     pub(crate) const fn uids(&self) -> u64 {
         self.uids

@@ -286,6 +286,13 @@ impl Mailbox {
         entries
     }
 
+    /// How many entries [`to_entries`](Self::to_entries) gives: an index that is no longer is not made shorter by being
+    /// written anew, as that of a small mailbox through which many messages have gone.
+    pub(crate) fn needed_entries(&self) -> usize {
+        let words = self.keywords.len().saturating_add(self.groups.len());
+        self.messages.len().saturating_add(self.removed.len()).saturating_add(words).saturating_add(3)
+    }
+
     /// A message as it is written down.
     pub(crate) fn to_put(&self, uid: Uid, message: &Message) -> Put {
         Put {

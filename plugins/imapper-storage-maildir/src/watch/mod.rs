@@ -129,11 +129,20 @@ impl Watcher {
     /// What was seen since the last call, in order. What another program did before this call is in it, but for
     /// a file that is still being written.
     pub(crate) fn drain(&self, key: Key) -> Vec<Seen> {
+        self.drain_all(std::iter::once(key)).into_iter().map(|(_, seen)| seen).collect()
+    }
+
+    /// The same of several folders. The kernel is asked once.
+    pub(crate) fn drain_all(&self, keys: impl Iterator<Item = Key>) -> Vec<(Key, Seen)> {
         self.shared.with_state(|state| {
             // What could not be read is seen as everything.
             let _ = state.read_kernel(Instant::now());
-            state.look_at(key);
-            state.drain(key)
+            let mut all = Vec::new();
+            for key in keys {
+                state.look_at(key);
+                all.extend(state.drain(key).into_iter().map(|seen| (key, seen)));
+            }
+            all
         })
     }
 }

@@ -120,11 +120,15 @@ pub(crate) fn replace(disk: &dyn Disk, path: &str, octets: &[u8]) -> io::Result<
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = disk.create(&beside)?;
-    file.write(octets)?;
-    file.sync()?;
-    drop(file);
-    disk.rename(&beside, path)
+    let replaced = (|| {
+        let mut file = disk.create(&beside)?;
+        file.write(octets)?;
+        file.sync()?;
+        drop(file);
+        disk.rename(&beside, path)
+    })();
+    // On a full disk it would take the room of what comes next.
+    replaced.inspect_err(|_| drop(disk.unlink(&beside)))
 }
 
 /// The files for a mailbox's keywords, with what belongs in each. That for more of them only where there are more.

@@ -148,7 +148,7 @@ impl Storage for Maildir {
             let (octets, path, disk) = (buffer.split().freeze(), staged.path(), Arc::clone(&account.disk));
             let (before, last) = (file.take(), piece.is_none());
             let written = blocking(move || {
-                write(before, &*disk, &path, &octets, last).map_err(|error| account::failure(&error))
+                write(before, &*disk, &path, &octets, last).map_err(|error| crate::disk::failure(&error))
             });
             file = Some(written.await?);
             if last {

@@ -178,7 +178,7 @@ pub(super) fn link(account: &Account, arrival: &Arrival, to: String) -> Result<S
         Ok(_) => Ok(Step::Link { from, to, date: Some(arrival.message.internal_date.seconds) }),
         // The staged body was swept, or is another account's.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StorageError::Gone),
-        Err(error) => Err(super::commit::failure(&error)),
+        Err(error) => Err(crate::disk::failure(&error)),
     }
 }
 

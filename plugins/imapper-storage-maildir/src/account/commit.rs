@@ -14,7 +14,7 @@ use super::settings::Setting;
 use super::step::Step;
 use super::threads::Threads;
 use super::{Account, Slot};
-use crate::disk::Disk;
+use crate::disk::{Disk, failure};
 use crate::format::uidlist;
 
 /// The file whose lock says who changes the account.
@@ -348,15 +348,6 @@ fn records(doing: &[Doing], wanted: impl Fn(&Doing) -> bool) -> Vec<Record> {
 fn fail_all(doing: &mut [Doing], error: impl Fn() -> StorageError) {
     for one in doing {
         one.failed.get_or_insert_with(&error);
-    }
-}
-
-/// An error of the disk as the storage tells it. Where there is no room, nothing has happened.
-pub(crate) fn failure(error: &io::Error) -> StorageError {
-    let cause = format!("{error}").into();
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Unavailable(cause),
-        _ => StorageError::Backend(cause),
     }
 }
 

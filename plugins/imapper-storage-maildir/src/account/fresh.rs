@@ -338,7 +338,7 @@ impl Account {
             if let Some(slot) = self.write().slots.get_mut(id) {
                 slot.stale = true;
             }
-            return Err(super::commit::failure(&error));
+            return Err(crate::disk::failure(&error));
         }
         now.index_len = known.index_len.saturating_add(frame.len() as u64);
         self.apply(id, &[looked.entries], now);

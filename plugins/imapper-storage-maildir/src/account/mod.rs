@@ -40,7 +40,6 @@ use tokio::sync::{broadcast, oneshot};
 
 pub(crate) use append::Arrival;
 pub(crate) use batch::{Batch, Change, Stop};
-pub(crate) use commit::failure;
 pub(crate) use state::{Slot, State};
 
 use crate::body::RecentOffsets;

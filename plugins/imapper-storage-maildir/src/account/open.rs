@@ -46,7 +46,7 @@ impl Account {
             prepare_settings(&*self.index)?;
             Ok::<_, io::Error>(lock)
         })();
-        let lock = found.map_err(|error| super::commit::failure(&error))?;
+        let lock = found.map_err(|error| crate::disk::failure(&error))?;
         self.write().tree_changes();
         self.refresh_tree()?;
         drop(lock);
@@ -114,6 +114,13 @@ impl Account {
             let slot = state.slots.get(id).ok_or_else(gone)?;
             let mailbox = slot.mailbox.as_ref().ok_or_else(gone)?;
             let home = self.home(&slot.folder, id.as_str());
+            let (index, list) = (self.index.stat(&home.index_path())?, self.disk.stat(&home.list())?);
+            let on_disk = (index.len, index.inode, list.len, list.inode);
+            let known = &slot.known;
+            if on_disk != (known.index_len, known.index_inode, known.list_len, known.list_inode) {
+                // Another process has written since: its changes are followed first.
+                return Ok(());
+            }
             let list = UidList::parse(&self.disk.read(&home.list())?).unwrap_or_default();
             let mut known = home.write_list(&list, mailbox)?;
             let entries = mailbox.to_entries();

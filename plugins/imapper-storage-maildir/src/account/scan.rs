@@ -252,7 +252,7 @@ impl Account {
         })();
         match written {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StorageError::NoMailbox),
-            written => written.map_err(|error| super::commit::failure(&error)).map(|()| MailboxId::from(id)),
+            written => written.map_err(|error| crate::disk::failure(&error)).map(|()| MailboxId::from(id)),
         }
     }
 
@@ -301,6 +301,11 @@ fn is_mailbox(disk: &dyn Disk, folder: &str) -> io::Result<bool> {
     match disk.stat(&join(folder, "cur")) {
         Ok(stat) => Ok(stat.kind == Kind::Folder),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        // Nor is it one for us: the others must not go with it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(folder, "a folder is not ours to read");
             Ok(false)
         }
         Err(error) => Err(error),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use imapper_core::storage::{MailboxId, MailboxInfo, Numbers, Result, StorageError};
 
 use super::batch::{After, Batch, Change, Stop};
-use super::commit::failure;
 use super::files::{Sync, sync_all};
 use super::moving::{Move, moves};
 use super::scan::new_guid;
@@ -14,6 +13,7 @@ use super::settings::Setting;
 use super::step::Step;
 use super::{Account, Slot, State};
 use crate::disk::Disk;
+use crate::disk::failure;
 use crate::format::folder::{Layout, to_path};
 use crate::format::subscriptions;
 use crate::format::uidlist;

@@ -10,6 +10,8 @@ mod simulated;
 
 use std::io;
 
+use imapper_core::storage::StorageError;
+
 pub(crate) use real::RealDisk;
 #[cfg(test)]
 pub(crate) use simulated::SimulatedDisk;
@@ -96,4 +98,13 @@ pub(crate) trait Disk: Send + Sync + 'static {
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
     /// Locks a file that exists, for this value alone, and waits for that; also against others in this process.
     fn lock(&self, path: &str) -> io::Result<Box<dyn Lock>>;
+}
+
+/// An error of the disk as the storage tells it. Where there is no room, nothing has happened.
+pub(crate) fn failure(error: &io::Error) -> StorageError {
+    let cause = format!("{error}").into();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Unavailable(cause),
+        _ => StorageError::Backend(cause),
+    }
 }

@@ -13,6 +13,7 @@ use super::entry::{Entry, Place};
 use super::file::{self, Found, join};
 use super::{Mailbox, courier, index, later_modseq, ranges_of};
 use crate::disk::Disk;
+use crate::disk::failure;
 use crate::format::keywords;
 use crate::format::uidlist::UidList;
 use crate::home::{Home, keyword_files, replace};
@@ -301,28 +302,34 @@ fn write(
     let fits =
         compared.lines.first().is_none_or(|(uid, _)| *uid > list.entries.last().map_or(0, |(uid, _)| *uid));
     let is_stale = list.entries.len() > mailbox.len().saturating_mul(2).saturating_add(1000);
-    let mut known = if list_damaged || !fits || is_stale || list.guid.is_none() {
-        home.write_list(&list, &mailbox).map_err(StorageError::backend)?
-    } else {
-        home.append_list(&list, &compared.lines).map_err(StorageError::backend)?
+    let must = list_damaged || !fits || list.guid.is_none();
+    let anew = if must || is_stale { Some(home.write_list(&list, &mailbox)) } else { None };
+    let mut known = match anew {
+        Some(Ok(known)) => known,
+        Some(Err(error)) if must => return Err(failure(&error)),
+        // Only to make it shorter: where there is no room for that, it can wait.
+        _ => home.append_list(&list, &compared.lines).map_err(|error| failure(&error))?,
     };
     let stale = mailbox.entries > (mailbox.needed_entries() as u64).saturating_mul(2).saturating_add(1000);
-    if is_new || stale {
-        let entries = mailbox.to_entries();
-        mailbox.entries = entries.len() as u64;
-        let written = home.write_index(mailbox.uid_validity.get(), &entries);
-        let (len, inode) = written.map_err(StorageError::backend)?;
-        (known.index_len, known.index_inode) = (len, inode);
-    } else {
-        let added = if entries.is_empty() { Vec::new() } else { index::frame(entries) };
-        let path = home.index_path();
-        if !added.is_empty() {
-            let add = home.index.write_at(&path, index_len, &added);
-            add.and_then(|()| home.index.sync_file(&path)).map_err(StorageError::backend)?;
+    let all = if is_new || stale { mailbox.to_entries() } else { Vec::new() };
+    let anew = if all.is_empty() { None } else { Some(home.write_index(mailbox.uid_validity.get(), &all)) };
+    match anew {
+        Some(Ok((len, inode))) => {
+            mailbox.entries = all.len() as u64;
+            (known.index_len, known.index_inode) = (len, inode);
+            return Ok(Loaded { mailbox, known });
         }
-        known.index_len = index_len.saturating_add(added.len() as u64);
-        known.index_inode = home.index.stat(&path).map_err(StorageError::backend)?.inode;
+        Some(Err(error)) if is_new => return Err(failure(&error)),
+        _ => {}
     }
+    let added = if entries.is_empty() { Vec::new() } else { index::frame(entries) };
+    let path = home.index_path();
+    if !added.is_empty() {
+        let add = home.index.write_at(&path, index_len, &added);
+        add.and_then(|()| home.index.sync_file(&path)).map_err(StorageError::backend)?;
+    }
+    known.index_len = index_len.saturating_add(added.len() as u64);
+    known.index_inode = home.index.stat(&path).map_err(StorageError::backend)?.inode;
     Ok(Loaded { mailbox, known })
 }
 

@@ -196,7 +196,11 @@ impl Settling<'_> {
     fn arrived(&mut self, name: &str, uid: u32, found: &FoundMessage, arriving: &mut Vec<(u64, Flags)>) {
         let message = &found.message;
         let place = format!("{name} UID {uid} ({})", message.token);
-        let Some(at) = arriving.iter().position(|(token, _)| *token == message.token) else {
+        // Two copies of one message may be on their way, with flags of their own.
+        let same =
+            arriving.iter().position(|(token, flags)| (*token, flags) == (message.token, &message.flags));
+        let at = same.or_else(|| arriving.iter().position(|(token, _)| *token == message.token));
+        let Some(at) = at else {
             self.fault(Kind::Undone, format!("{place} is there: expunged, or put there twice"));
             return;
         };
@@ -424,6 +428,17 @@ mod tests {
             in_mailbox(found, "a").next = 4;
         };
         assert_eq!(kinds(&[append()], torn), [Kind::Changed]);
+    }
+
+    #[test]
+    fn two_copies_on_their_way_are_told_apart_by_their_flags() {
+        let coming = |words| Change::Append { mailbox: "a".to_owned(), token: 8, flags: flags(words) };
+        let came = |found: &mut Found| {
+            in_mailbox(found, "a").messages.extend([(3, there(8, "\\Seen")), (4, there(8, "k"))]);
+            in_mailbox(found, "a").next = 5;
+        };
+        assert_eq!(kinds(&[coming("k"), coming("\\Seen")], came), []);
+        assert_eq!(kinds(&[coming("k"), coming("k")], came), [Kind::Half]);
     }
 
     #[test]
